@@ -1,0 +1,89 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::Result;
+use crate::works::{Entry, PLAN};
+
+pub const HELP: &str = r#"Measures sessile against its rivals, in interleaved pairs.
+
+usage: rivals [--quick | --full] [--json] [--only WORK[,WORK]] [--rival NAME] [--dir DIR]
+
+  --quick   100,000 sessions, within 5 minutes (the default)
+  --full    1,000,000 sessions, about half an hour
+  --json    one JSON object for each measurement, instead of a table
+  --only    these works alone
+  --rival   this rival alone; "sessile" runs it against itself and shows the noise
+  --dir     where the stores lie while they are measured (default: the system's temporary
+            folder); on a disk, not in memory, or insert-power means nothing
+"#;
+
+/// What was asked for.
+pub struct Arguments {
+    pub full: bool,
+    pub json: bool,
+    pub help: bool,
+    /// Empty means all.
+    pub works: Vec<String>,
+    pub rival: Option<String>,
+    pub dir: PathBuf,
+}
+
+impl Arguments {
+    /// # Errors
+    /// On an unknown option, work or rival; the message lists those that there are.
+    pub fn parse() -> Result<Self> {
+        let mut asked = Arguments {
+            full: false,
+            json: false,
+            help: false,
+            works: Vec::new(),
+            rival: None,
+            dir: std::env::temp_dir(),
+        };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("quick") => asked.full = false,
+                Long("full") => asked.full = true,
+                Long("json") => asked.json = true,
+                Long("help") | Short('h') => asked.help = true,
+                Long("only") => {
+                    let works = parser.value()?.string()?;
+                    asked.works.extend(works.split(',').map(str::to_owned));
+                }
+                Long("rival") => asked.rival = Some(parser.value()?.string()?),
+                Long("dir") => asked.dir = parser.value()?.into(),
+                _ => return Err(argument.unexpected().into()),
+            }
+        }
+        asked.works.iter().try_for_each(|name| known(name, "work", PLAN.iter().map(|e| e.work)))?;
+        asked
+            .rival
+            .iter()
+            .try_for_each(|name| known(name, "rival", PLAN.iter().map(|e| e.rival)))?;
+        Ok(asked)
+    }
+
+    /// Whether this measurement is among those asked for.
+    pub fn wants(&self, entry: &Entry) -> bool {
+        let work = self.works.is_empty() || self.works.iter().any(|name| name == entry.work);
+        let rival = match &self.rival {
+            Some(name) => name == entry.rival,
+            None => !entry.is_control(),
+        };
+        work && rival
+    }
+}
+
+fn known(name: &str, what: &str, all: impl Iterator<Item = &'static str>) -> Result<()> {
+    let mut names: Vec<_> = all.collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    Err(format!("no {what} is called {name}; there are {}", names.join(", ")).into())
+}

@@ -1,0 +1,141 @@
+//! sessile and its rivals on the same sessions. This file walks the plan and prints.
+
+mod arguments;
+mod child;
+mod heap;
+mod keys;
+mod measure;
+mod record;
+mod report;
+mod rivals;
+mod scratch;
+mod works;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::arguments::{Arguments, HELP};
+use crate::keys::Keys;
+use crate::report::head;
+use crate::scratch::Scratch;
+use crate::works::{Bench, Entry, PLAN, Size};
+
+type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// `TMPFS_MAGIC` of statfs(2).
+const TMPFS: i64 = 0x0102_1994;
+/// What is left of the time when the plan has to be done: for the last work to end.
+const RESERVE: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1).peekable();
+    let done = if words.next_if(|word| word == child::WORD).is_some() {
+        child::main(words.collect()).map(|()| true)
+    } else {
+        bench()
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what was asked for; whether all of it succeeded.
+fn bench() -> Result<bool> {
+    let asked = Arguments::parse()?;
+    if asked.help {
+        print!("{HELP}");
+        return Ok(true);
+    }
+    let (size, limit) = if asked.full { full() } else { quick() };
+    let begun = Instant::now();
+    let scratch = Scratch::new(&asked.dir)?;
+    guard(scratch.path().to_path_buf(), limit);
+    greet(&size, scratch.path())?;
+    let bench = Bench { keys: Keys::new(size.sessions), size, scratch };
+    if !asked.json {
+        println!("{}", head());
+    }
+    let mut good = true;
+    for entry in PLAN.iter().filter(|entry| asked.wants(entry)) {
+        let late = begun.elapsed() + RESERVE > limit;
+        good &= run(&bench, entry, late, asked.json);
+    }
+    Ok(good)
+}
+
+/// Runs one row of the plan and prints what came out; whether it succeeded or was skipped for a
+/// good reason.
+fn run(bench: &Bench, entry: &Entry, late: bool, json: bool) -> bool {
+    let Entry { work, rival, .. } = entry;
+    if let Some(reason) = (entry.missing)() {
+        eprintln!("{work} against {rival}: skipped: {reason}");
+        return true;
+    }
+    if late {
+        eprintln!("{work} against {rival}: skipped: the time is up");
+        return false;
+    }
+    match (entry.run)(bench) {
+        Ok(lines) => {
+            for line in lines {
+                println!("{}", if json { line.json() } else { line.row() });
+            }
+            true
+        }
+        Err(error) => {
+            eprintln!("{work} against {rival}: failed: {error}");
+            false
+        }
+    }
+}
+
+/// The sizes, and the longest that each may take.
+fn quick() -> (Size, Duration) {
+    let size = Size {
+        sessions: 100_000,
+        rounds: 11,
+        slice: Duration::from_millis(200),
+        round_max: Duration::from_millis(700),
+        pair_max: Duration::from_secs(8),
+    };
+    (size, Duration::from_secs(300))
+}
+
+fn full() -> (Size, Duration) {
+    let size = Size {
+        sessions: 1_000_000,
+        rounds: 11,
+        slice: Duration::from_millis(400),
+        round_max: Duration::from_secs(8),
+        pair_max: Duration::from_secs(90),
+    };
+    (size, Duration::from_secs(3600))
+}
+
+/// Ends the process, and leaves nothing behind, if something hangs.
+fn guard(scratch: std::path::PathBuf, limit: Duration) {
+    thread::spawn(move || {
+        thread::sleep(limit);
+        eprintln!("the time is up: {} s", limit.as_secs());
+        let _ = scratch::remove(&scratch);
+        std::process::exit(3);
+    });
+}
+
+/// Says on what is measured.
+fn greet(size: &Size, dir: &Path) -> Result<()> {
+    let cores = thread::available_parallelism()?;
+    eprintln!("{} sessions, {cores} cores, stores in {}", size.sessions, dir.display());
+    if rustix::fs::statfs(dir)?.f_type == TMPFS {
+        eprintln!("that folder is in memory: what syncing costs cannot be seen there; use --dir");
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! `memory`: heap bytes for each warm session beyond the value itself; the key, the header of
+//! its `Arc` and whatever the side keeps are counted. Each side fills up in a child of its own.
+
+use std::path::Path;
+
+use super::Bench;
+use crate::Result;
+use crate::child;
+use crate::heap;
+use crate::keys::Keys;
+use crate::record::Record;
+use crate::report::{Line, Unit};
+use crate::rivals::{Client, Level, Rival, Sessile};
+
+pub fn memory<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
+    let measure = |name| -> Result<[f64; 2]> {
+        let figures = child::run("memory", name, &bench.scratch.fresh(), bench.size.sessions)?;
+        Ok(figures.try_into().map_err(|_| "the child printed other figures")?)
+    };
+    let ([ours, before_settling], [theirs, _]) = (measure(Sessile::NAME)?, measure(R::NAME)?);
+    let more = vec![("bytes_per_session_before_flush", before_settling)];
+    let unit = Unit::BytesPerSession;
+    Ok(vec![Line {
+        work: "memory",
+        rival: R::NAME,
+        threads: 1,
+        unit,
+        ours,
+        theirs,
+        spread: None,
+        more,
+    }])
+}
+
+/// In a child: inserts every session and prints the bytes for each, when the side has come to
+/// rest and as it was before that.
+pub fn fill<R: Rival>(dir: &Path, sessions: usize) -> Result<()> {
+    let keys = Keys::new(sessions).filed;
+    heap::start();
+    let value = value_bytes(&keys);
+    let before = heap::live();
+    let store = R::open(dir, Level::Memory)?;
+    let mut client = store.client()?;
+    for key in &keys {
+        client.insert(key, Record::of(key))?;
+    }
+    let each = || (heap::live() - before) / keys.len() as f64 - value;
+    let unsettled = each();
+    store.settle()?;
+    println!("{} {unsettled}", each());
+    drop(client);
+    store.close()
+}
+
+/// Bytes of one record: the struct and what it points to.
+fn value_bytes(keys: &[crate::keys::Key]) -> f64 {
+    let before = heap::live();
+    let records: Vec<Box<Record>> =
+        keys.iter().take(1000).map(|key| Box::new(Record::of(key))).collect();
+    let pointers = records.capacity() * size_of::<Box<Record>>();
+    (heap::live() - before - pointers as f64) / records.len() as f64
+}

@@ -1,0 +1,82 @@
+//! Every bound and every default of the crate, with its unit.
+//!
+//! Knows nothing but numbers; the assertions at the end say how they hang together.
+
+use std::time::Duration;
+
+/// Default idle lifetime of a session: two weeks, as in Django.
+pub(crate) const IDLE_DEFAULT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Default absolute lifetime of a session: 30 days.
+pub(crate) const ABSOLUTE_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Longest lifetime that a policy or an expiry may ask for: five years.
+pub(crate) const LIFETIME_MAX: Duration = Duration::from_secs(5 * 366 * 24 * 3600);
+/// How far ahead of the last sign of life a wall clock may be before it is suspect: 400 days.
+pub(crate) const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Milliseconds of one tick, the unit of time in memory and in bases.
+pub(crate) const TICK_MS: i64 = 125;
+/// Milliseconds between two publications of the time by the keeper.
+pub(crate) const KEEPER_PERIOD_MS: u64 = 100;
+/// Milliseconds between two clock marks in the log of a store in which nothing else happens.
+pub(crate) const CLOCK_MARK_MS: i64 = 600_000;
+
+/// Default limit of one encoded value: 64 KiB.
+pub(crate) const VALUE_BYTES_DEFAULT: usize = 64 << 10;
+/// Largest limit that may be set for one encoded value: 8 MiB.
+pub(crate) const VALUE_BYTES_MAX: usize = 8 << 20;
+/// Most keys in one transaction.
+pub(crate) const GROUP_KEYS_MAX: usize = 256;
+/// Most encoded bytes in one transaction.
+pub(crate) const GROUP_BYTES_MAX: usize = 16 << 20;
+
+/// Default `max_memory`: 512 MiB.
+pub(crate) const MEMORY_BYTES_DEFAULT: u64 = 512 << 20;
+/// Smallest `max_memory` that may be set: 1 MiB.
+pub(crate) const MEMORY_BYTES_MIN: u64 = 1 << 20;
+/// What an entry costs beyond its encoded value, in `max_memory`'s account.
+pub(crate) const ENTRY_OVERHEAD_BYTES: u64 = 150;
+
+/// Unwritten bytes in the log's buffer above which callers wait.
+pub(crate) const BUFFER_BYTES_MAX: usize = 8 << 20;
+/// Unwritten bytes in the log's buffer from which the writer is woken at once.
+pub(crate) const BUFFER_BYTES_WAKE: usize = 64 << 10;
+/// Default size at which a log segment is closed and the next one begun: 16 MiB.
+pub(crate) const SEGMENT_BYTES: u64 = 16 << 20;
+/// Space of a segment that is allocated at a time.
+pub(crate) const SEGMENT_ALLOCATE_BYTES: u64 = 4 << 20;
+/// Default log size since the cut from which a flush starts: 32 MiB.
+pub(crate) const FLUSH_BYTES_DEFAULT: u64 = 32 << 20;
+/// Times `flush_bytes` at which writers wait for the flush.
+pub(crate) const FLUSH_BACKLOG_FACTOR: u64 = 8;
+/// Last part of the allocated log space, kept for removals when the disk is full.
+pub(crate) const RESERVE_BYTES: u64 = 256 << 10;
+/// Longest that a blocking caller waits for room before it gets an error.
+pub(crate) const ADMIT_WAIT: Duration = Duration::from_secs(5);
+/// Default for how long written data may wait for its sync: one second.
+pub(crate) const SYNC_EVERY_DEFAULT: Duration = Duration::from_secs(1);
+
+/// Bases beyond which a merge starts.
+pub(crate) const BASES_MAX: usize = 4;
+/// Default pace of a merge, bytes written per second.
+pub(crate) const MERGE_BYTES_PER_SECOND: u64 = 128 << 20;
+
+/// Fewest and most stripes (and shards of the map).
+pub(crate) const STRIPES_MIN: usize = 16;
+/// See [`STRIPES_MIN`].
+pub(crate) const STRIPES_MAX: usize = 1024;
+/// Stripes of a store that was not told how many sessions to expect.
+pub(crate) const STRIPES_DEFAULT: usize = 64;
+/// Sessions per stripe when the number to expect is known.
+pub(crate) const SESSIONS_PER_STRIPE: usize = 4096;
+/// Most entries that the wheel handles in one hold of a stripe.
+pub(crate) const WHEEL_BATCH_MAX: u32 = 64;
+/// Most sessions, back after a long absence, that wait to have their touch logged.
+pub(crate) const RETURNED_MAX: usize = 4096;
+/// Most clears whose leavings may wait to be swept.
+pub(crate) const GENERATIONS: u32 = 16;
+
+const _: () = assert!(VALUE_BYTES_DEFAULT <= VALUE_BYTES_MAX);
+const _: () = assert!(VALUE_BYTES_MAX <= GROUP_BYTES_MAX);
+const _: () = assert!(RESERVE_BYTES < SEGMENT_ALLOCATE_BYTES);
+const _: () = assert!(SEGMENT_ALLOCATE_BYTES <= SEGMENT_BYTES);
+const _: () = assert!(STRIPES_MIN.is_power_of_two() && STRIPES_MAX.is_power_of_two());

@@ -1,0 +1,423 @@
+//! The log: an append-only stream of frames in segment files, and who may rely on what.
+//!
+//! Moves bytes; knows no values, no map, no clock. Three numbers tell how far it is: *appended*
+//! (in the buffer, where the LSNs are given out), *written* (`write(2)` has returned) and
+//! *durable* (an `fdatasync` that began after the write has returned). `appended ≥ written ≥
+//! durable`, and each only rises.
+//!
+//! Two roles do the work, each behind its own lock: the writer drains the buffer into the segment,
+//! the syncer makes durable what had been written before it began. A thread that waits takes a
+//! role itself if it is free; threads of the log's own serve the futures and the idle.
+//! Lock order: syncer → writer → buffer.
+
+pub(crate) mod bytes;
+pub(crate) mod event;
+pub(crate) mod frame;
+pub(crate) mod manifest;
+pub(crate) mod recovery;
+pub(crate) mod segment;
+mod threads;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::layout::Numbers;
+use crate::fs::{File, Fs};
+use crate::limits::BUFFER_BYTES_WAKE;
+use event::Event;
+use frame::Group;
+use segment::{Identity, Position};
+use writer::Writer;
+
+/// How far a write must have come before the call that made it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// In the log's buffer: visible at once, survives nothing but a panic that is caught.
+    Memory,
+    /// Handed to the operating system: survives `kill -9`, a panic, the OOM killer.
+    Process,
+    /// On disk: survives power loss.
+    Power,
+}
+
+/// What the log is able to do.
+const HEALTHY: u8 = 0;
+const DISK_FULL: u8 = 1;
+const POISONED: u8 = 2;
+
+/// Times that a waiter looks again before it sleeps: a few microseconds, about one `write(2)`.
+const SPINS: u32 = 200;
+
+/// What the log is made of and what it starts with.
+pub(crate) struct Setup {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) numbers: Arc<Numbers>,
+    pub(crate) identity: Identity,
+    pub(crate) segment_bytes: u64,
+    /// Where the stream goes on; `lsn` is the last one that is on disk.
+    pub(crate) position: Position,
+    /// Frames after `position` that were found but may not be on disk, unsealed.
+    pub(crate) carry: Vec<u8>,
+    /// The last LSN given out, `carry` included.
+    pub(crate) last_lsn: u64,
+    /// Segments that exist: number and last LSN.
+    pub(crate) segments: Vec<(u64, u64)>,
+    /// Nobody works in the background; whoever waits does it all.
+    pub(crate) threadless: bool,
+}
+
+/// The log of one store.
+pub(crate) struct Log {
+    fs: Arc<dyn Fs>,
+    numbers: Arc<Numbers>,
+    identity: Identity,
+    segment_bytes: u64,
+    pid: u32,
+    threadless: bool,
+    buffer: Mutex<Buffer>,
+    /// Bytes in the buffer, for those who only want to know whether there is room.
+    buffered: AtomicUsize,
+    appended: AtomicU64,
+    appended_bytes: AtomicU64,
+    written: AtomicU64,
+    durable: AtomicU64,
+    writer: Mutex<Writer>,
+    syncer: Mutex<()>,
+    unsynced: Mutex<Unsynced>,
+    writing: AtomicBool,
+    syncing: AtomicBool,
+    stopping: AtomicBool,
+    health: AtomicU8,
+    error: Mutex<Option<Error>>,
+    event: Event,
+    write_wanted: (Sender<()>, Receiver<()>),
+    sync_wanted: (Sender<()>, Receiver<()>),
+    counters: Counters,
+}
+
+/// What the log has done since it was opened.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) writes: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+}
+
+/// What has been appended and not yet taken by the writer.
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    last_lsn: u64,
+    closed: bool,
+    /// The log is poisoned: frames are counted, not kept; `heal` takes the state from memory.
+    discard: bool,
+}
+
+/// Files that hold written frames no sync has covered.
+#[derive(Default)]
+struct Unsynced {
+    files: Vec<Arc<dyn File>>,
+    names: bool,
+}
+
+impl Log {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let durable = setup.position.lsn;
+        Log {
+            buffer: Mutex::new(Buffer { last_lsn: setup.last_lsn, ..Buffer::default() }),
+            buffered: AtomicUsize::new(0),
+            appended: AtomicU64::new(setup.last_lsn),
+            appended_bytes: AtomicU64::new(0),
+            written: AtomicU64::new(setup.last_lsn),
+            durable: AtomicU64::new(durable),
+            writer: Mutex::new(Writer::new(setup.position, setup.carry, setup.segments)),
+            syncer: Mutex::new(()),
+            unsynced: Mutex::default(),
+            writing: AtomicBool::new(false),
+            syncing: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            health: AtomicU8::new(HEALTHY),
+            error: Mutex::new(None),
+            event: Event::default(),
+            write_wanted: bounded(1),
+            sync_wanted: bounded(1),
+            counters: Counters::default(),
+            pid: std::process::id(),
+            threadless: setup.threadless,
+            fs: setup.fs,
+            numbers: setup.numbers,
+            identity: setup.identity,
+            segment_bytes: setup.segment_bytes,
+        }
+    }
+
+    /// Puts a group into the buffer and gives out its LSNs; returns the last. This is the moment
+    /// at which the group takes its place in the order of all writes. Costs one short lock and
+    /// one copy; never waits for the disk.
+    ///
+    /// # Errors
+    /// `is_closed`; then nothing has happened.
+    pub(crate) fn append(&self, group: &Group) -> Result<u64> {
+        let (last, buffered) = {
+            let mut buffer = self.buffer.lock();
+            if buffer.closed {
+                return Err(Error::closed());
+            }
+            buffer.last_lsn += group.count();
+            if !buffer.discard {
+                buffer.bytes.extend_from_slice(group.bytes());
+            }
+            self.appended.store(buffer.last_lsn, Ordering::Release);
+            self.buffered.store(buffer.bytes.len(), Ordering::Relaxed);
+            (buffer.last_lsn, buffer.bytes.len())
+        };
+        let size = group.bytes().len();
+        self.appended_bytes.fetch_add(size as u64, Ordering::Relaxed);
+        if buffered >= BUFFER_BYTES_WAKE && buffered - size.min(buffered) < BUFFER_BYTES_WAKE {
+            self.want_write();
+        }
+        Ok(last)
+    }
+
+    /// The last LSN given out.
+    pub(crate) fn appended(&self) -> u64 {
+        self.appended.load(Ordering::Acquire)
+    }
+
+    /// Every LSN up to this one is on disk.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// The last LSN given out, and the bytes appended up to it: a place between two groups.
+    pub(crate) fn cut(&self) -> (u64, u64) {
+        let buffer = self.buffer.lock();
+        (buffer.last_lsn, self.appended_bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait for the writer.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whoever waits for room or for a level may look again.
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+
+    fn reached(&self, lsn: u64, level: Durability) -> bool {
+        match level {
+            Durability::Memory => true,
+            Durability::Process => self.written() >= lsn,
+            Durability::Power => self.durable() >= lsn,
+        }
+    }
+
+    /// Blocks until `lsn` has reached `level`, taking a free role on the way.
+    ///
+    /// # Errors
+    /// What made the log fail, marked `is_unknown`: the frames are applied in memory.
+    pub(crate) fn wait(&self, lsn: u64, level: Durability) -> Result<()> {
+        let mut spins = 0;
+        while !self.reached(lsn, level) {
+            self.check_waiter()?;
+            let busy = if self.written() < lsn {
+                if self.try_write() { None } else { Some(&self.writing) }
+            } else if self.try_sync() {
+                None
+            } else {
+                Some(&self.syncing)
+            };
+            let Some(busy) = busy else { continue };
+            if level == Durability::Process && spins < SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+                continue;
+            }
+            self.event.wait(|| {
+                self.reached(lsn, level) || self.failed() || !busy.load(Ordering::Acquire)
+            });
+        }
+        Ok(())
+    }
+
+    /// The same as a poll: at most one uncontended `write(2)` is done here, never a sync.
+    pub(crate) fn poll(
+        &self,
+        lsn: u64,
+        level: Durability,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        if self.reached(lsn, level) {
+            return Poll::Ready(Ok(()));
+        }
+        if self.threadless {
+            return Poll::Ready(self.wait(lsn, level));
+        }
+        if level == Durability::Process {
+            self.try_write_inline();
+        }
+        self.event.register(context.waker());
+        if self.reached(lsn, level) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(error) = self.check_waiter() {
+            return Poll::Ready(Err(error));
+        }
+        self.want(level);
+        Poll::Pending
+    }
+
+    /// Asks the log's own threads to bring what has been appended to `level`.
+    pub(crate) fn want(&self, level: Durability) {
+        match level {
+            Durability::Memory => {}
+            Durability::Process => self.want_write(),
+            Durability::Power => {
+                let _ = self.sync_wanted.0.try_send(());
+            }
+        }
+    }
+
+    fn want_write(&self) {
+        let _ = self.write_wanted.0.try_send(());
+    }
+
+    fn failed(&self) -> bool {
+        self.health.load(Ordering::Acquire) != HEALTHY
+    }
+
+    fn check_waiter(&self) -> Result<()> {
+        if !self.failed() {
+            return Ok(());
+        }
+        // A full disk may have room again; then the frames are written after all.
+        if self.health.load(Ordering::Acquire) == DISK_FULL && !self.writer.lock().is_stuck() {
+            return Ok(());
+        }
+        Err(self.failure().unknown())
+    }
+
+    /// Why the log takes no writes. Said again to everybody who asks.
+    pub(crate) fn failure(&self) -> Error {
+        let error = self.error.lock().clone();
+        error.unwrap_or_else(|| Error::new(ErrorKind::Poisoned, "the log has failed"))
+    }
+
+    /// Whether writes may begin.
+    ///
+    /// # Errors
+    /// `is_poisoned`, or `is_disk_full` unless space has turned up.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.health.load(Ordering::Acquire) {
+            HEALTHY => Ok(()),
+            DISK_FULL => {
+                self.retry_space();
+                if self.health.load(Ordering::Acquire) == HEALTHY {
+                    Ok(())
+                } else {
+                    Err(self.failure())
+                }
+            }
+            _ => Err(self.failure()),
+        }
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.health.load(Ordering::Acquire) == POISONED
+    }
+
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.health.load(Ordering::Acquire) == DISK_FULL
+    }
+
+    fn poison(&self, what: &str, error: std::io::Error) -> Error {
+        let error = Error::new(
+            ErrorKind::Poisoned,
+            format!(
+                "{what}; what is in memory is still served, nothing more is acknowledged as \
+                 written until `heal` has succeeded"
+            ),
+        )
+        .caused_by(error)
+        .at(self.fs.path());
+        let mut buffer = self.buffer.lock();
+        if !self.is_poisoned() {
+            *self.error.lock() = Some(error.clone());
+            self.health.store(POISONED, Ordering::Release);
+            buffer.discard = true;
+            buffer.bytes = Vec::new();
+            self.buffered.store(0, Ordering::Relaxed);
+        }
+        drop(buffer);
+        self.event.notify();
+        error
+    }
+
+    /// Makes durable what has been written. Blocks; the role may be waited for.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let target = self.appended();
+        self.wait(target, Durability::Power)
+    }
+
+    /// Refuses every append from now on.
+    pub(crate) fn close(&self) {
+        self.buffer.lock().closed = true;
+        self.event.notify();
+    }
+
+    /// Begins to keep frames again, from the LSN returned on: everything up to it is what memory
+    /// holds now. The caller must hold every stripe.
+    pub(crate) fn begin_heal(&self) -> u64 {
+        let mut buffer = self.buffer.lock();
+        if !self.is_poisoned() {
+            // Nobody may write what is appended from here on into the old segment.
+            let healing = Error::new(ErrorKind::Poisoned, "the store is being healed; try again");
+            *self.error.lock() = Some(healing);
+            self.health.store(POISONED, Ordering::Release);
+        }
+        buffer.discard = false;
+        buffer.bytes = Vec::new();
+        self.buffered.store(0, Ordering::Relaxed);
+        buffer.last_lsn
+    }
+
+    /// The healing base was not published: the log stays poisoned.
+    pub(crate) fn abandon_heal(&self) {
+        let mut buffer = self.buffer.lock();
+        buffer.discard = true;
+        buffer.bytes = Vec::new();
+        self.buffered.store(0, Ordering::Relaxed);
+    }
+
+    /// Goes on in a new segment after `cut`, which a published base covers.
+    pub(crate) fn end_heal(&self, cut: u64) {
+        let _syncer = self.syncer.lock();
+        let mut writer = self.writer.lock();
+        writer.restart(cut);
+        *self.unsynced.lock() = Unsynced::default();
+        self.written.fetch_max(cut, Ordering::AcqRel);
+        self.durable.fetch_max(cut, Ordering::AcqRel);
+        *self.error.lock() = None;
+        self.health.store(HEALTHY, Ordering::Release);
+        drop(writer);
+        self.event.notify();
+    }
+}

@@ -1,0 +1,351 @@
+//! Reads the log back: finds the chain of segments, verifies it, and tells a torn tail from
+//! damage. Only reads; decides nothing about memory.
+//!
+//! The log is one stream of frames with gapless LSNs. At the first LSN n that cannot be read,
+//! the durable watermark W, the highest claim of any frame or manifest that survives, alone
+//! decides: n ≤ W is damage, acknowledged bytes are gone; n > W is a torn tail, and the stream
+//! ends there.
+
+use crate::error::{Error, Result};
+use crate::fs::layout::Kind;
+use crate::fs::{Fs, read_all};
+use crate::log::frame::{self, ALIGN, Frame, Op};
+use crate::log::segment::{Encoding, FRAMES_AT, Header, Position};
+
+/// What replay starts from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub(crate) uuid: [u8; 16],
+    /// The bases speak up to here.
+    pub(crate) cut: u64,
+    /// What the manifest knows to be on disk.
+    pub(crate) watermark: u64,
+    /// No smaller segment is needed.
+    pub(crate) first_segment: u64,
+}
+
+/// A segment in memory.
+struct Segment {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+/// Where a valid frame lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    segment: usize,
+    offset: usize,
+    size: usize,
+    lsn: u64,
+    continues: bool,
+    left: u16,
+    /// LSNs before this one are missing; only ever true while salvaging.
+    gap: bool,
+}
+
+/// LSNs that were acknowledged as durable and cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) file: String,
+    pub(crate) offset: u64,
+}
+
+/// The log, read and verified, not yet applied.
+pub(crate) struct Recovered {
+    segments: Vec<Segment>,
+    frames: Vec<Found>,
+    /// The last LSN of the stream.
+    pub(crate) last_lsn: u64,
+    /// The last LSN that was ever given out, as far as can be seen.
+    pub(crate) highest_lsn: u64,
+    /// Every LSN up to this one is on disk where it was read.
+    pub(crate) watermark: u64,
+    /// Valid frames that came after the end of the stream: a torn tail.
+    pub(crate) torn_frames: u64,
+    /// Bytes after the end of the stream that are not zero.
+    pub(crate) torn_bytes: u64,
+    /// Damage that was passed over.
+    pub(crate) lost: Vec<Lost>,
+    /// Files that are no part of the chain.
+    pub(crate) strays: Vec<String>,
+}
+
+/// Reads every segment in `numbers` that the chain needs. Costs one pass over their bytes.
+///
+/// # Errors
+/// `is_corrupt` at damage, unless `salvage`; an error of the file system; `is_mismatch` for a
+/// newer format.
+pub(crate) fn recover(
+    fs: &dyn Fs,
+    numbers: &[u64],
+    start: Start,
+    salvage: bool,
+) -> Result<Recovered> {
+    let mut strays = Vec::new();
+    let mut segments = load(fs, numbers, start, &mut strays)?;
+    keep_chain(&mut segments, start, &mut strays);
+    let survey = Survey::of(&segments, start);
+    let judged = judge(&survey, &segments, start, salvage);
+    if let Some(lost) = judged.lost.first().filter(|_| !salvage) {
+        let error = Error::corrupt(format!(
+            "the log is damaged: LSN {} cannot be read, and everything up to LSN {} was \
+             acknowledged as on disk; restore the directory from a copy, or open with \
+             `Recovery::Salvage` to keep what can be verified",
+            lost.first, survey.watermark
+        ));
+        return Err(error.at(fs.path().join(&lost.file)).offset(lost.offset));
+    }
+    let last_lsn = judged.frames.last().map_or(start.cut, |found| found.lsn);
+    Ok(Recovered {
+        last_lsn,
+        highest_lsn: survey.frames.iter().map(|found| found.lsn).fold(last_lsn, u64::max),
+        watermark: survey.watermark.min(last_lsn),
+        torn_frames: judged.torn_frames,
+        torn_bytes: torn_bytes(&segments, judged.end),
+        lost: judged.lost,
+        frames: judged.frames,
+        strays,
+        segments,
+    })
+}
+
+fn load(
+    fs: &dyn Fs,
+    numbers: &[u64],
+    start: Start,
+    strays: &mut Vec<String>,
+) -> Result<Vec<Segment>> {
+    let mut segments = Vec::new();
+    for number in numbers.iter().filter(|number| **number >= start.first_segment) {
+        let name = Kind::Log.name(*number);
+        let path = fs.path().join(&name);
+        let file = fs
+            .open(&name)
+            .map_err(|error| Error::io("the log segment cannot be opened", error).at(&path))?;
+        let bytes = read_all(&*file)
+            .map_err(|error| Error::io("the log segment cannot be read", error).at(&path))?;
+        match Header::read(&bytes).map_err(|error| error.at(&path))? {
+            Some(header) if header.number == *number && header.identity.uuid == start.uuid => {
+                segments.push(Segment { header, bytes });
+            }
+            _ => strays.push(name),
+        }
+    }
+    segments.sort_by_key(|segment| segment.header.number);
+    Ok(segments)
+}
+
+/// Keeps the segments that lead to the newest one, oldest first, each cut where its successor
+/// says that it ends.
+fn keep_chain(segments: &mut Vec<Segment>, start: Start, strays: &mut Vec<String>) {
+    let mut wanted = segments.last().map(|newest| newest.header.number);
+    let mut end = u64::MAX;
+    let mut kept = Vec::new();
+    while let Some(mut segment) = segments.pop() {
+        if Some(segment.header.number) != wanted {
+            strays.push(Kind::Log.name(segment.header.number));
+            continue;
+        }
+        segment.bytes.truncate(usize::try_from(end).unwrap_or(usize::MAX));
+        let previous = segment.header.previous;
+        wanted = (previous.number != 0 && previous.lsn > start.cut).then_some(previous.number);
+        end = previous.offset;
+        kept.push(segment);
+    }
+    kept.reverse();
+    *segments = kept;
+}
+
+/// Every valid frame of the chain in its order, and the highest claim of what is durable.
+struct Survey {
+    frames: Vec<Found>,
+    watermark: u64,
+}
+
+impl Survey {
+    fn of(segments: &[Segment], start: Start) -> Survey {
+        let mut survey = Survey { frames: Vec::new(), watermark: start.watermark.max(start.cut) };
+        for (index, segment) in segments.iter().enumerate() {
+            let mut offset = FRAMES_AT as usize;
+            while let Some(rest) = segment.bytes.get(offset..).filter(|rest| !rest.is_empty()) {
+                match frame::read(rest, segment.header.salt) {
+                    Ok(frame) => {
+                        survey.note(index, offset, &frame);
+                        offset += frame.size;
+                    }
+                    // Whatever verifies further on still makes its claim.
+                    Err(_) => {
+                        offset += ALIGN + frame::distance(rest.get(ALIGN..).unwrap_or_default())
+                    }
+                }
+            }
+        }
+        survey
+    }
+
+    fn note(&mut self, segment: usize, offset: usize, frame: &Frame<'_>) {
+        self.watermark = self.watermark.max(frame.watermark.unwrap_or(0));
+        let Frame { lsn, continues, left, size, .. } = *frame;
+        self.frames.push(Found { segment, offset, size, lsn, continues, left, gap: false });
+    }
+}
+
+/// What of the valid frames is the stream.
+struct Judged {
+    frames: Vec<Found>,
+    lost: Vec<Lost>,
+    torn_frames: u64,
+    /// Segment and offset at which the stream ends.
+    end: (usize, usize),
+}
+
+fn judge(survey: &Survey, segments: &[Segment], start: Start, salvage: bool) -> Judged {
+    let mut judged = Judged {
+        frames: Vec::new(),
+        lost: Vec::new(),
+        torn_frames: 0,
+        end: (0, FRAMES_AT as usize),
+    };
+    let mut next = start.cut + 1;
+    let mut gap = false;
+    for found in survey.frames.iter().filter(|found| found.lsn > start.cut) {
+        if found.lsn > next && next <= survey.watermark && salvage {
+            judged.miss(segments, next, (found.lsn - 1).min(survey.watermark));
+            next = found.lsn;
+            gap = true;
+        }
+        if found.lsn != next {
+            judged.torn_frames += 1;
+            continue;
+        }
+        next += 1;
+        judged.frames.push(Found { gap, ..*found });
+        judged.end = (found.segment, found.offset + found.size);
+        gap = false;
+    }
+    if next <= survey.watermark {
+        judged.miss(segments, next, survey.watermark);
+    }
+    judged.torn_frames += drop_parts(&mut judged.frames);
+    judged
+}
+
+impl Judged {
+    fn miss(&mut self, segments: &[Segment], first: u64, last: u64) {
+        let (segment, offset) = self.end;
+        let number = segments.get(segment).map_or(0, |segment| segment.header.number);
+        self.lost.push(Lost { first, last, file: Kind::Log.name(number), offset: offset as u64 });
+    }
+}
+
+/// Takes out the frames of groups that are not whole. Returns how many.
+fn drop_parts(frames: &mut Vec<Found>) -> u64 {
+    let before = frames.len();
+    let mut whole: Vec<Found> = Vec::with_capacity(before);
+    let mut group: Vec<Found> = Vec::new();
+    let mut gap = false;
+    for found in frames.drain(..) {
+        gap |= found.gap;
+        let follows = group.last().is_some_and(|last| !found.gap && last.left == found.left + 1);
+        if found.continues != follows || !found.continues {
+            group.clear();
+        }
+        if found.continues && !follows {
+            continue;
+        }
+        group.push(found);
+        if found.left == 0 {
+            if let Some(first) = group.first_mut() {
+                first.gap = std::mem::take(&mut gap);
+            }
+            whole.append(&mut group);
+        }
+    }
+    *frames = whole;
+    (before - frames.len()) as u64
+}
+
+fn torn_bytes(segments: &[Segment], end: (usize, usize)) -> u64 {
+    let used =
+        |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+    let (last, offset) = end;
+    let mut torn = 0;
+    for (index, segment) in segments.iter().enumerate().skip(last) {
+        let from = if index == last { offset } else { FRAMES_AT as usize };
+        torn += used(segment.bytes.get(from..).unwrap_or_default());
+    }
+    torn
+}
+
+/// What replay tells its caller.
+pub(crate) enum Event<'a> {
+    /// A frame, and how the value in it is encoded.
+    Op(u64, Encoding, Op<'a>),
+    /// Frames are missing here.
+    Gap,
+}
+
+impl Recovered {
+    /// Gives the frames of the stream in order.
+    pub(crate) fn replay<E>(
+        &self,
+        mut apply: impl FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for found in &self.frames {
+            let Some(segment) = self.segments.get(found.segment) else { continue };
+            let rest = segment.bytes.get(found.offset..).unwrap_or_default();
+            let Ok(frame) = frame::read(rest, segment.header.salt) else { continue };
+            if found.gap {
+                apply(Event::Gap)?;
+            }
+            apply(Event::Op(frame.lsn, segment.header.identity.encoding, frame.op))?;
+        }
+        if self.lost.last().is_some_and(|lost| lost.last > self.last_lsn) {
+            apply(Event::Gap)?;
+        }
+        Ok(())
+    }
+
+    /// The place behind the frame with this LSN; nowhere if it is not in the log.
+    pub(crate) fn position(&self, lsn: u64) -> Position {
+        let at = self.frames.binary_search_by_key(&lsn, |found| found.lsn).ok();
+        let found = at.and_then(|at| self.frames.get(at));
+        found.map_or(Position { number: 0, offset: 0, lsn }, |found| Position {
+            number: self.segments.get(found.segment).map_or(0, |segment| segment.header.number),
+            offset: (found.offset + found.size) as u64,
+            lsn,
+        })
+    }
+
+    /// The frames after this LSN, unsealed, to be written into another segment.
+    pub(crate) fn frames_after(&self, lsn: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for found in self.frames.iter().filter(|found| found.lsn > lsn) {
+            let Some(segment) = self.segments.get(found.segment) else { continue };
+            let start = bytes.len();
+            let frame = segment.bytes.get(found.offset..).and_then(|rest| rest.get(..found.size));
+            bytes.extend_from_slice(frame.unwrap_or_default());
+            frame::unseal(bytes.get_mut(start..).unwrap_or_default(), segment.header.salt);
+        }
+        bytes
+    }
+
+    /// Frames of the stream.
+    pub(crate) fn count(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    /// Bytes of the frames of the stream.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.frames.iter().map(|found| found.size as u64).sum()
+    }
+
+    /// The segments of the chain: number and the last LSN that lies in them, oldest first.
+    pub(crate) fn segments(&self) -> Vec<(u64, u64)> {
+        let next = self.segments.iter().skip(1).map(|next| next.header.previous.lsn);
+        let ends = next.chain([self.last_lsn]);
+        self.segments.iter().map(|segment| segment.header.number).zip(ends).collect()
+    }
+}

@@ -1,0 +1,432 @@
+//! The engine under every handle of one store: its parts, and the steps that all writes share.
+//!
+//! The order of a write: admit (holding nothing) → encode → lock the key's stripe → append to
+//! the log's buffer → apply to map and wheel, which cannot fail → unlock → drop old values → wait
+//! for the level that was asked for.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::clock::{DEAD, Tick};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hash::Seed;
+use crate::id::Key;
+use crate::limits::ENTRY_OVERHEAD_BYTES;
+use crate::log::frame::{Group, Op, Terms};
+use crate::log::segment::Encoding;
+use crate::log::{Durability, Log};
+use crate::metrics::{Counters, Reads, count};
+use crate::record::codec::{Bounded, Coder};
+use crate::record::expiry::{Life, Policy};
+use crate::store::disk::Disk;
+use crate::store::keeper::Marks;
+use crate::store::map::{Entry, Map, State};
+use crate::store::stripe::{RawValue, Stripe, Stripes, second_of};
+use crate::store::time::Time;
+
+/// Reads a value that was written with another codec or schema tag.
+pub(crate) type Migrate<V> = dyn Fn(Written, &[u8]) -> Result<V, String> + Send + Sync;
+/// What a value weighs in `max_memory`'s account, in bytes.
+pub(crate) type Weigher<V> = dyn Fn(&V) -> u64 + Send + Sync;
+
+/// How the bytes that a migration is given were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// [`Codec::ID`](crate::Codec::ID) of the codec.
+    pub codec: u32,
+    /// The schema tag of the builder.
+    pub schema_tag: u64,
+}
+
+/// What a store in memory does when it is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Refuses new sessions: `is_full`.
+    #[default]
+    Refuse,
+    /// Ends the session whose deadline is nearest, of a sample. Only for a store in memory: it
+    /// logs somebody out.
+    EvictNearestDeadline,
+}
+
+/// Settings that last as long as the store.
+pub(crate) struct Settings<V> {
+    pub(crate) policy: Policy,
+    pub(crate) write_level: Durability,
+    pub(crate) removal_level: Durability,
+    pub(crate) max_memory: u64,
+    pub(crate) max_sessions: Option<u64>,
+    pub(crate) max_value_bytes: usize,
+    pub(crate) when_full: WhenFull,
+    pub(crate) coder: Option<Coder<V>>,
+    pub(crate) schema_tag: u64,
+    pub(crate) migrate: Option<Box<Migrate<V>>>,
+    pub(crate) weigher: Option<Box<Weigher<V>>>,
+}
+
+impl<V> Settings<V> {
+    /// How values are encoded.
+    pub(crate) fn encoding(&self) -> Encoding {
+        let codec = self.coder.as_ref().map_or(0, |coder| coder.id);
+        Encoding { codec, schema: self.schema_tag }
+    }
+}
+
+/// See the module's text.
+pub(crate) struct Engine<V> {
+    pub(crate) map: Map<V>,
+    pub(crate) stripes: Stripes,
+    pub(crate) seed: Seed,
+    pub(crate) time: Time,
+    /// Entries of another generation are no longer there: a `clear` has ended them.
+    pub(crate) generation: AtomicU32,
+    pub(crate) closed: AtomicBool,
+    pub(crate) disk: Option<Disk>,
+    pub(crate) settings: Settings<V>,
+    pub(crate) reads: Reads,
+    pub(crate) counters: Counters,
+    /// Bytes in memory, as `max_memory` counts them.
+    pub(crate) memory: AtomicU64,
+    /// Live sessions, as far as known.
+    pub(crate) count: AtomicI64,
+    /// Where the next search for something to evict begins.
+    pub(crate) hand: AtomicU64,
+    /// Keys whose touch is to be logged soon.
+    pub(crate) returned: Mutex<Vec<Key>>,
+    /// When the time was last written into the log.
+    pub(crate) marks: Mutex<Marks>,
+    /// What clears have left behind in the map, to be swept.
+    pub(crate) leavings: Mutex<Vec<crate::store::slab::Slab>>,
+}
+
+thread_local! {
+    static GROUP: Cell<Group> = Cell::new(Group::default());
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as running a closure that a store called.
+pub(crate) struct Inside(());
+
+impl Inside {
+    pub(crate) fn enter() -> Self {
+        INSIDE.set(true);
+        Inside(())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(false);
+    }
+}
+
+/// Lends the thread's buffer for one group.
+pub(crate) fn with_group<R>(f: impl FnOnce(&mut Group) -> R) -> R {
+    // Taken, not borrowed: a user's `Serialize` may call a store in its turn.
+    let mut group = GROUP.take();
+    group.clear();
+    let result = f(&mut group);
+    GROUP.set(group);
+    result
+}
+
+/// What an entry is to become.
+pub(crate) enum New<V> {
+    Warm(Arc<V>),
+    Cold,
+    Gone,
+    Raw(RawValue),
+}
+
+/// A change of one entry, ready to be applied.
+pub(crate) struct Change<V> {
+    pub(crate) key: Key,
+    pub(crate) new: New<V>,
+    pub(crate) life: Life,
+    /// Encoded bytes of the value, or its weight.
+    pub(crate) bytes: u32,
+    /// Whether the key is known to be alive outside the map.
+    pub(crate) was_cold: bool,
+}
+
+impl<V> Engine<V> {
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        self.seed.hash(key)
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.time.now()
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn log(&self) -> Option<&Log> {
+        self.disk.as_ref().map(|disk| &*disk.log)
+    }
+
+    /// The LSN up to which the bases speak; entries that are not newer are clean.
+    pub(crate) fn cut(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.cut())
+    }
+
+    /// Whether the store may be called at all.
+    ///
+    /// # Errors
+    /// From inside a closure; after `close`.
+    pub(crate) fn enter(&self) -> Result<()> {
+        if INSIDE.get() {
+            return Err(Error::reentrant());
+        }
+        if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    pub(crate) fn append(&self, group: &Group) -> Result<u64> {
+        match self.log() {
+            Some(log) => log.append(group),
+            None if self.closed.load(Ordering::Acquire) => Err(Error::closed()),
+            None => Ok(0),
+        }
+    }
+
+    /// A value's frame in `group`, if there is a log. Returns what the value counts in bytes.
+    ///
+    /// # Errors
+    /// `is_too_large`; `is_decode` if it does not encode.
+    pub(crate) fn encode(&self, group: &mut Group, key: Key, life: Life, value: &V) -> Result<u32> {
+        let limit = self.settings.max_value_bytes;
+        let mut size = 0;
+        let mut refused = None;
+        let terms = self.terms(life);
+        if let (Some(coder), Some(_)) = (&self.settings.coder, &self.disk) {
+            let encoded = group.push(&Op::Put(key, terms, &[]), |out| {
+                let mut bounded = Bounded::new(out, limit);
+                refused = coder.encode(value, &mut bounded).err();
+                size = bounded.size();
+                if size > limit || refused.is_some() { Err(()) } else { Ok(()) }
+            });
+            if let Some(error) = refused {
+                let message = format!("a value for key {} does not encode", key.fingerprint());
+                return Err(Error::new(ErrorKind::Decode, message).caused_by(error));
+            }
+            if encoded.is_err() {
+                return Err(Error::new(
+                    ErrorKind::TooLarge,
+                    format!(
+                        "the value is {size} bytes encoded and the limit is {limit}; raise \
+                         `max_value_bytes` or store less"
+                    ),
+                ));
+            }
+        }
+        let weight = match &self.settings.weigher {
+            Some(weigher) => usize::try_from(weigher(value)).unwrap_or(usize::MAX),
+            None if self.disk.is_some() => size,
+            None => size_of::<V>(),
+        };
+        Ok(u32::try_from(weight).unwrap_or(u32::MAX))
+    }
+
+    /// Times in ticks as the log has them.
+    pub(crate) fn terms(&self, life: Life) -> Terms {
+        let epoch = self.time.epoch();
+        Terms {
+            deadline_ms: epoch.time(life.deadline).as_millis(),
+            cap_ms: epoch.time(life.cap).as_millis(),
+            idle: life.idle,
+        }
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.settings.encoding()
+    }
+
+    /// Decodes a value; one written in another way goes through the user's migration.
+    ///
+    /// # Errors
+    /// `is_decode`, naming the key's fingerprint; `is_mismatch` without a migration.
+    pub(crate) fn decode(&self, key: &Key, bytes: &[u8], encoding: Encoding) -> Result<V> {
+        if encoding == self.encoding() {
+            let Some(coder) = &self.settings.coder else {
+                return Err(mismatch(encoding, self.encoding()));
+            };
+            return coder.decode(bytes).map_err(|error| {
+                Error::new(
+                    ErrorKind::Decode,
+                    format!(
+                        "the value of key {} does not decode as the type asked for ({}, schema \
+                         tag {}); if the type has changed, give it another `schema_tag` and a \
+                         `migrate`",
+                        key.fingerprint(),
+                        coder.name,
+                        encoding.schema
+                    ),
+                )
+                .caused_by(error)
+            });
+        }
+        let Some(migrate) = &self.settings.migrate else {
+            return Err(mismatch(encoding, self.encoding()));
+        };
+        let written = Written { codec: encoding.codec, schema_tag: encoding.schema };
+        migrate(written, bytes).map_err(|message| {
+            Error::new(
+                ErrorKind::Decode,
+                format!(
+                    "the migration of the value of key {} failed: {message}",
+                    key.fingerprint()
+                ),
+            )
+        })
+    }
+
+    /// Where a node whose deadline is as it was last logged is filed in the wheel, in seconds:
+    /// at its deadline, or earlier to see whether it has been touched.
+    pub(crate) fn second_for(&self, life: Life, logged: Tick) -> u32 {
+        let mut at = life.deadline;
+        if self.disk.is_some() && life.idle > 0 {
+            at = at.min(logged).min(self.now().saturating_add(grace(life.idle) / 2));
+        }
+        second_of(at)
+    }
+
+    /// Makes a change visible. Cannot fail. The stripe must be the key's, and locked; the change
+    /// must have been appended as `lsn`. Returns the value that was there, to be dropped after
+    /// the stripe is unlocked.
+    pub(crate) fn apply(&self, stripe: &mut Stripe, change: Change<V>, lsn: u64) -> Option<Arc<V>> {
+        let Change { key, new, life, bytes, was_cold } = change;
+        let generation = self.generation();
+        let (state, value, raw) = match new {
+            New::Warm(value) => (State::Warm, Some(value), None),
+            New::Cold => (State::Cold, None, None),
+            New::Gone => (State::Gone, None, None),
+            New::Raw(raw) => (State::Raw, None, Some(raw)),
+        };
+        let life = if state == State::Gone { Life { deadline: DEAD, ..life } } else { life };
+        let value = Cell::new(value);
+        let Stripe { slab, wheel, dirty, note, raw: raws } = stripe;
+        let slab = std::cell::RefCell::new(slab);
+        let (slot, was, old) = self.map.upsert(
+            key,
+            |entry| {
+                if entry.is_of(generation) {
+                    let was = (entry.state(), entry.life());
+                    (entry.slot(), Some(was), entry.set(state, value.take(), life))
+                } else {
+                    let slot = slab.borrow_mut().insert(key);
+                    let new = Entry::new(state, value.take(), life, slot, generation);
+                    (slot, None, std::mem::replace(entry, new).value().cloned())
+                }
+            },
+            || {
+                let slot = slab.borrow_mut().insert(key);
+                (Entry::new(state, value.take(), life, slot, generation), (slot, None, None))
+            },
+        );
+        let slab = slab.into_inner();
+        let Some(node) = slab.get_mut(slot) else { return old };
+        let (old_cost, old_logged) = (was.map_or(0, |was| cost(was.0, node.bytes())), node.logged);
+        node.set_bytes(bytes);
+        node.logged = life.deadline;
+        if self.disk.is_some() {
+            if node.lsn() <= *note {
+                dirty.push(key);
+            }
+            node.set_lsn(lsn);
+        }
+        // What has expired counts until the wheel takes it out.
+        let was_alive = was.map_or(was_cold, |(state, _)| state != State::Gone);
+        let is_alive = state != State::Gone;
+        if was.is_some_and(|was| was.0 == State::Raw) {
+            raws.remove(&key);
+        }
+        if let Some(raw) = raw {
+            raws.insert(key, raw);
+        }
+        // A wheel that looks too early files the node again, so one that only moved later may
+        // stay where it is.
+        let stays = was.is_some_and(|(state, was)| {
+            state != State::Gone && life.deadline >= old_logged && life.idle >= was.idle
+        });
+        if state == State::Gone {
+            wheel.remove(slab, slot);
+        } else if !stays {
+            wheel.insert(slab, slot, self.second_for(life, life.deadline));
+        }
+        self.account(old_cost, cost(state, bytes));
+        self.count.fetch_add(i64::from(is_alive) - i64::from(was_alive), Ordering::Relaxed);
+        old
+    }
+
+    /// Takes an entry out of memory without leaving anything. The stripe must be the key's, and
+    /// the bases must say the same of the key as the entry does.
+    pub(crate) fn vanish(
+        &self,
+        stripe: &mut Stripe,
+        key: &Key,
+        condition: impl FnOnce(&Entry<V>) -> bool,
+    ) -> Option<Entry<V>> {
+        let generation = self.generation();
+        let entry = self.map.remove_if(key, |entry| entry.is_of(generation) && condition(entry))?;
+        let slot = entry.slot();
+        stripe.wheel.remove(&mut stripe.slab, slot);
+        let bytes = stripe.slab.get(slot).map_or(0, |node| node.bytes());
+        stripe.slab.remove(slot);
+        if entry.state() == State::Raw {
+            stripe.raw.remove(key);
+        }
+        self.account(cost(entry.state(), bytes), 0);
+        Some(entry)
+    }
+
+    pub(crate) fn account(&self, old: u64, new: u64) {
+        if new >= old {
+            self.memory.fetch_add(new - old, Ordering::Relaxed);
+        } else {
+            self.memory.fetch_sub(old - new, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_over_memory(&self) -> bool {
+        self.memory.load(Ordering::Relaxed) + ENTRY_OVERHEAD_BYTES > self.settings.max_memory
+    }
+
+    /// Live sessions, as far as known.
+    pub(crate) fn len(&self) -> u64 {
+        u64::try_from(self.count.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    pub(crate) fn refuse(&self, message: String) -> Error {
+        count(&self.counters.refused);
+        Error::new(ErrorKind::Full, message)
+    }
+}
+
+/// What an entry costs in memory, by `max_memory`'s account.
+pub(crate) fn cost(state: State, bytes: u32) -> u64 {
+    match state {
+        State::Warm | State::Raw => ENTRY_OVERHEAD_BYTES + u64::from(bytes),
+        State::Cold | State::Gone => ENTRY_OVERHEAD_BYTES,
+    }
+}
+
+/// How far the deadline in the log may lag behind the true one, in ticks.
+pub(crate) fn grace(idle: Tick) -> Tick {
+    (idle / 16).max(30 * 8).min(idle)
+}
+
+pub(crate) fn mismatch(found: Encoding, ours: Encoding) -> Error {
+    Error::new(
+        ErrorKind::Mismatch,
+        format!(
+            "the store was written with codec {} and schema tag {}, and opened with codec {} and \
+             schema tag {}; open it as it was written, or give the builder a `migrate`",
+            found.codec, found.schema, ours.codec, ours.schema
+        ),
+    )
+}

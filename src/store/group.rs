@@ -1,0 +1,273 @@
+//! Changes of several keys that are whole or absent: `transact`, and `rename` on top of it.
+
+use std::sync::Arc;
+
+use crate::clock::{TICK_MAX, Timestamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Key;
+use crate::limits::{GROUP_BYTES_MAX, GROUP_KEYS_MAX};
+use crate::log::frame::{Group, Op};
+use crate::record::expiry::{Expiry, Life, terms};
+use crate::store::current::Current;
+use crate::store::engine::{Change, Engine, Inside, New, with_group};
+use crate::store::pending::Pending;
+use crate::store::stripe::Stripe;
+use crate::store::write::Level;
+
+/// The keys of a transaction, as its closure sees them: by their place in the list of keys.
+///
+/// What the closure sets is decided, not done: it becomes visible and durable as one whole when
+/// the closure has returned, and not at all if it panics.
+///
+/// # Panics
+/// Every method panics if `index` is not below the number of keys.
+pub struct Slots<V> {
+    slots: Vec<Slot<V>>,
+}
+
+struct Slot<V> {
+    value: Option<Arc<V>>,
+    deadline: Timestamp,
+    decision: Decision<V>,
+}
+
+enum Decision<V> {
+    Keep,
+    Set(Box<V>, Wish),
+    Remove,
+    Expire(Expiry),
+}
+
+/// How long what is set is to live.
+enum Wish {
+    /// As a new session.
+    New(Expiry),
+    /// As long as the one at this place, its times unchanged.
+    As(usize),
+    /// As long as what is replaced, touched; a new session if nothing is.
+    Same,
+}
+
+impl<V> Slots<V> {
+    fn slot(&mut self, index: usize) -> &mut Slot<V> {
+        let count = self.slots.len();
+        match self.slots.get_mut(index) {
+            Some(slot) => slot,
+            None => panic!("the transaction has {count} keys, and none at {index}"),
+        }
+    }
+
+    /// The value at `index` when the transaction began, `None` if there is no session.
+    pub fn get(&self, index: usize) -> Option<&V> {
+        match self.slots.get(index) {
+            Some(slot) => slot.value.as_deref(),
+            None => panic!("the transaction has {} keys, and none at {index}", self.slots.len()),
+        }
+    }
+
+    /// When the session at `index` ends if nobody touches it.
+    pub fn deadline(&self, index: usize) -> Option<Timestamp> {
+        self.get(index)?;
+        self.slots.get(index).map(|slot| slot.deadline)
+    }
+
+    /// Stores `value`. A session that is there keeps its expiry and counts as touched; otherwise
+    /// this is a new one.
+    pub fn set(&mut self, index: usize, value: V) {
+        self.slot(index).decision = Decision::Set(Box::new(value), Wish::Same);
+    }
+
+    /// Stores `value` as a new session with this expiry, whatever was there.
+    pub fn insert(&mut self, index: usize, value: V, expiry: Expiry) {
+        self.slot(index).decision = Decision::Set(Box::new(value), Wish::New(expiry));
+    }
+
+    /// Ends the session at `index`.
+    pub fn remove(&mut self, index: usize) {
+        self.slot(index).decision = Decision::Remove;
+    }
+
+    /// Gives the session at `index` another expiry; does nothing if there is none.
+    pub fn set_expiry(&mut self, index: usize, expiry: Expiry) {
+        self.slot(index).decision = Decision::Expire(expiry);
+    }
+
+    /// Takes back everything that was decided so far.
+    pub fn discard(&mut self) {
+        for slot in &mut self.slots {
+            slot.decision = Decision::Keep;
+        }
+    }
+}
+
+impl<V: Clone> Slots<V> {
+    /// Moves the session at `from` to `to`, value and times, replacing what is there.
+    fn rename(&mut self, from: usize, to: usize) {
+        let Some(value) = self.get(from).cloned() else { return };
+        self.slot(to).decision = Decision::Set(Box::new(value), Wish::As(from));
+        self.remove(from);
+    }
+}
+
+/// A decision with its frame in the group.
+struct Step<V> {
+    index: usize,
+    new: Option<(New<V>, u32)>,
+    life: Life,
+}
+
+impl<V: Clone> Engine<V> {
+    /// Shows the keys' values to `decide`, under the stripes of all of them, and does what it
+    /// decided as one group.
+    pub(crate) fn transact<R>(
+        &self,
+        keys: &[Key],
+        decide: impl FnOnce(&mut Slots<V>) -> R,
+        level: Level,
+    ) -> Result<Pending<'_, R>> {
+        self.enter()?;
+        self.time.now_for_writing()?;
+        check_keys(keys)?;
+        let (mut guards, places, currents) = self.lock_all(keys)?;
+        let epoch = self.time.epoch();
+        let slots = currents.iter().map(|current| Slot {
+            value: current.value.clone(),
+            deadline: epoch.time(current.life.deadline),
+            decision: Decision::Keep,
+        });
+        let mut slots = Slots { slots: slots.collect() };
+        let inside = Inside::enter();
+        let result = decide(&mut slots);
+        let done = with_group(|group| {
+            let mut ends = false;
+            let steps = self.plan(group, keys, &currents, slots, &mut ends)?;
+            if group.bytes().len() > GROUP_BYTES_MAX {
+                let message = format!(
+                    "the transaction is {} bytes encoded and the limit is {GROUP_BYTES_MAX}",
+                    group.bytes().len()
+                );
+                return Err(Error::new(ErrorKind::TooLarge, message));
+            }
+            let basis = currents.iter().map(|current| current.lsn).max().unwrap_or(0);
+            let last = if group.count() > 0 { self.append(group)? } else { basis };
+            let mut lsn = last.saturating_sub(group.count());
+            let mut old = Vec::new();
+            for step in steps {
+                lsn += 1;
+                let place = places.get(step.index).and_then(|place| guards.get_mut(*place));
+                let parts = (place, keys.get(step.index), currents.get(step.index));
+                if let (Some(stripe), Some(key), Some(current)) = parts {
+                    old.push(self.apply_step(stripe, *key, current, step, lsn));
+                }
+            }
+            Ok((last, ends, old))
+        });
+        drop(inside);
+        drop(guards);
+        let (lsn, ends, _old) = done?;
+        let level = if ends { self.removal_level(level) } else { self.write_level(level) };
+        Ok(Pending::new(self.log(), lsn, level, result))
+    }
+
+    /// Turns decisions into frames. `ends` becomes true if something ends, or ends sooner.
+    fn plan(
+        &self,
+        group: &mut Group,
+        keys: &[Key],
+        currents: &[Current<V>],
+        slots: Slots<V>,
+        ends: &mut bool,
+    ) -> Result<Vec<Step<V>>> {
+        let now = self.now();
+        let terms_of =
+            |expiry, cap| terms(expiry, self.settings.policy, self.time.epoch(), now, cap);
+        let mut steps = Vec::new();
+        for (index, ((slot, key), current)) in
+            slots.slots.into_iter().zip(keys).zip(currents).enumerate()
+        {
+            let step = match slot.decision {
+                Decision::Keep => continue,
+                Decision::Remove | Decision::Expire(_) if !current.alive => continue,
+                Decision::Remove => {
+                    group.add(&Op::Remove(*key));
+                    *ends = true;
+                    Step { index, new: Some((New::Gone, 0)), life: current.life }
+                }
+                Decision::Expire(expiry) => {
+                    let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
+                    let life = terms_of(expiry, cap)?;
+                    *ends |= life.deadline < current.life.deadline;
+                    group.add(&Op::Terms(*key, self.terms(life)));
+                    Step { index, new: None, life }
+                }
+                Decision::Set(value, wish) => {
+                    let life = match wish {
+                        Wish::New(expiry) => terms_of(expiry, None)?,
+                        Wish::Same if !current.alive => terms_of(Expiry::Default, None)?,
+                        Wish::Same => Life { deadline: current.life.touched(now), ..current.life },
+                        Wish::As(other) => {
+                            currents.get(other).map_or(current.life, |other| other.life)
+                        }
+                    };
+                    let bytes = self.encode(group, *key, life, &value)?;
+                    Step { index, new: Some((New::Warm(Arc::new(*value)), bytes)), life }
+                }
+            };
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    fn apply_step(
+        &self,
+        stripe: &mut Stripe,
+        key: Key,
+        current: &Current<V>,
+        step: Step<V>,
+        lsn: u64,
+    ) -> Option<Arc<V>> {
+        let Step { new, life, .. } = step;
+        match new {
+            Some((New::Gone, _)) => self.put_gone(stripe, key, current, lsn),
+            Some((new, bytes)) => {
+                let was_cold = current.alive && !current.in_map;
+                self.apply(stripe, Change { key, new, life, bytes, was_cold }, lsn)
+            }
+            None => {
+                self.apply_terms(stripe, key, current, life, lsn);
+                None
+            }
+        }
+    }
+
+    /// Moves a session to another key: never both, never neither. False if there is none.
+    pub(crate) fn rename(&self, old: Key, new: Key, level: Level) -> Result<Pending<'_, bool>> {
+        self.transact(
+            &[old, new],
+            |slots| {
+                let there = slots.get(0).is_some();
+                slots.rename(0, 1);
+                there
+            },
+            Some(self.removal_level(level)),
+        )
+    }
+}
+
+fn check_keys(keys: &[Key]) -> Result<()> {
+    if keys.len() > GROUP_KEYS_MAX {
+        return Err(Error::config(format!(
+            "a transaction of {} keys; at most {GROUP_KEYS_MAX} are allowed",
+            keys.len()
+        )));
+    }
+    let mut sorted = keys.to_vec();
+    sorted.sort_unstable();
+    let twice = sorted.iter().zip(sorted.iter().skip(1)).find(|(a, b)| a == b);
+    match twice {
+        Some((key, _)) => {
+            Err(Error::config(format!("a transaction names key {} twice", key.fingerprint())))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,127 @@
+//! Going through all sessions, without stopping anybody.
+//!
+//! One stripe's worth of keys at a time, from memory and bases; each value is read when it is
+//! its turn. Neither a lock nor a base is held between two steps.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::base::{Record, Step};
+use crate::error::{Error, Result};
+use crate::id::Key;
+use crate::store::current::Need;
+use crate::store::engine::Engine;
+use crate::store::map::State;
+use crate::store::read::Touch;
+
+/// Nodes that are looked at in one hold of a stripe.
+const SLICE: u32 = 1024;
+
+/// Where a walk is.
+#[derive(Default)]
+pub(crate) struct Walk {
+    next: usize,
+    keys: VecDeque<Key>,
+}
+
+impl<V: Clone> Engine<V> {
+    /// The next key that may be alive; `None` at the end.
+    fn next_key(&self, walk: &mut Walk) -> Result<Option<Key>> {
+        loop {
+            if let Some(key) = walk.keys.pop_front() {
+                return Ok(Some(key));
+            }
+            if walk.next >= self.stripes.count() {
+                return Ok(None);
+            }
+            let index = walk.next;
+            walk.next += 1;
+            walk.keys = self.keys_of(index)?.into();
+        }
+    }
+
+    /// All keys of a stripe that have an entry or a record, in the order of their hashes.
+    fn keys_of(&self, index: usize) -> Result<Vec<Key>> {
+        let mut keys: Vec<(u64, Key)> = Vec::new();
+        let mut at = 0;
+        loop {
+            let stripe = self.stripes.at(index).lock();
+            if at as usize >= stripe.slab.capacity() {
+                break;
+            }
+            keys.extend(stripe.slab.iter_range(at, SLICE).map(|(_, node)| (0, node.key)));
+            at += SLICE;
+        }
+        for (hash, key) in &mut keys {
+            *hash = self.hash(key);
+        }
+        if let Some(disk) = &self.disk {
+            let (first, last) = self.stripes.range(index);
+            let mut record = Record::empty();
+            for layer in &disk.bases().layers {
+                let mut records = layer.base.iter(first)?;
+                loop {
+                    match records.read(&mut record)? {
+                        Step::Record if record.hash > last => break,
+                        Step::Record if record.tombstone => {}
+                        Step::Record => keys.push((record.hash, record.key)),
+                        Step::Damaged(damage) if damage.lo > last => break,
+                        Step::Damaged(damage) => {
+                            let error = Error::corrupt(
+                                "a block of the base is damaged; `merge` goes on without it",
+                            );
+                            return Err(error.at(layer.base.path()).offset(damage.offset));
+                        }
+                        Step::End => break,
+                    }
+                }
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys.into_iter().map(|(_, key)| key).collect())
+    }
+
+    /// The next session; reading it touches nothing.
+    pub(crate) fn next_session(&self, walk: &mut Walk) -> Result<Option<(Key, Arc<V>)>> {
+        self.enter()?;
+        while let Some(key) = self.next_key(walk)? {
+            if let Some(value) = self.get(&key, Touch::No)? {
+                return Ok(Some((key, value)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts the sessions by looking at every one. Exact if nothing changes meanwhile.
+    pub(crate) fn count_all(&self) -> Result<u64> {
+        self.enter()?;
+        let mut walk = Walk::default();
+        let mut count = 0;
+        while let Some(key) = self.next_key(&mut walk)? {
+            let now = self.now();
+            let generation = self.generation();
+            let known = self.map.read(&key, |entry| {
+                entry
+                    .is_of(generation)
+                    .then(|| entry.state() != State::Gone && !entry.life().is_over(now))
+            });
+            let alive = match known.flatten() {
+                Some(alive) => alive,
+                None => self.lock(&key, Need::Presence)?.1.alive,
+            };
+            count += u64::from(alive);
+        }
+        Ok(count)
+    }
+
+    /// Counts, and corrects the estimate of the number of sessions by what it finds.
+    pub(crate) fn recount(&self) -> Result<u64> {
+        let before = self.count.load(Ordering::Relaxed);
+        let count = self.count_all()?;
+        let error = i64::try_from(count).unwrap_or(i64::MAX) - before;
+        self.count.fetch_add(error, Ordering::Relaxed);
+        Ok(count)
+    }
+}

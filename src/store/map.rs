@@ -1,0 +1,281 @@
+//! The concurrent map: who is in memory, with what, until when.
+//!
+//! Wraps dashmap so that no guard outlives one expression, and so that another map can take its
+//! place. Knows no log and no disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Place;
+
+use crate::clock::{DEAD, Tick};
+use crate::hash::{BuildKeyHasher, Seed};
+use crate::id::Key;
+use crate::limits::GENERATIONS;
+use crate::record::expiry::Life;
+
+/// What an entry holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The decoded value.
+    Warm,
+    /// The value is in a base; the times here are newer.
+    Cold,
+    /// Nothing, and the bases are not to be asked.
+    Gone,
+    /// The encoded value, in the stripe, not decoded since it was replayed.
+    Raw,
+}
+
+/// An entry: what a read needs and no more. What only writes need is in the stripe's slab.
+pub(crate) struct Entry<V> {
+    value: Option<Arc<V>>,
+    deadline: AtomicU32,
+    cap: Tick,
+    idle: Tick,
+    /// Slot in the stripe's slab (26 bits), state (2), generation (4).
+    place: u32,
+}
+
+const SLOT_BITS: u32 = 26;
+const STATE_BITS: u32 = 2;
+
+impl<V> Entry<V> {
+    pub(crate) fn new(
+        state: State,
+        value: Option<Arc<V>>,
+        life: Life,
+        slot: u32,
+        generation: u32,
+    ) -> Self {
+        let mut entry = Entry {
+            value,
+            deadline: AtomicU32::new(life.deadline),
+            cap: life.cap,
+            idle: life.idle,
+            place: slot | (generation % GENERATIONS) << (SLOT_BITS + STATE_BITS),
+        };
+        entry.set_state(state);
+        entry
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.place & ((1 << SLOT_BITS) - 1)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match (self.place >> SLOT_BITS) & 3 {
+            0 => State::Warm,
+            1 => State::Cold,
+            2 => State::Gone,
+            _ => State::Raw,
+        }
+    }
+
+    fn set_state(&mut self, state: State) {
+        self.place = self.place & !(3 << SLOT_BITS) | (state as u32) << SLOT_BITS;
+    }
+
+    pub(crate) fn is_of(&self, generation: u32) -> bool {
+        self.place >> (SLOT_BITS + STATE_BITS) == generation % GENERATIONS
+    }
+
+    pub(crate) fn value(&self) -> Option<&Arc<V>> {
+        self.value.as_ref()
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        Life { deadline: self.deadline.load(Ordering::Relaxed), cap: self.cap, idle: self.idle }
+    }
+
+    /// Gives the entry a new content and new times; returns the value it held.
+    pub(crate) fn set(
+        &mut self,
+        state: State,
+        value: Option<Arc<V>>,
+        life: Life,
+    ) -> Option<Arc<V>> {
+        self.set_state(state);
+        self.set_life(life);
+        std::mem::replace(&mut self.value, value)
+    }
+
+    /// Gives the entry new times.
+    pub(crate) fn set_life(&mut self, life: Life) {
+        *self.deadline.get_mut() = life.deadline;
+        (self.cap, self.idle) = (life.cap, life.idle);
+    }
+
+    /// Whether the entry lives at `now` and a touch would hardly move its deadline: what most
+    /// reads find.
+    #[inline]
+    pub(crate) fn is_settled(&self, now: Tick) -> bool {
+        self.deadline.load(Ordering::Relaxed)
+            > now.saturating_add(self.idle.saturating_sub(least_move(self.idle)))
+    }
+
+    /// Whether the entry lives at `now`. If it does not, it never will again: whoever sees it
+    /// expired makes it so, and no slower reader can extend it afterwards.
+    pub(crate) fn lives(&self, now: Tick) -> bool {
+        let mut deadline = self.deadline.load(Ordering::Relaxed);
+        while deadline <= now {
+            if deadline == DEAD {
+                return false;
+            }
+            let ended = self.deadline.compare_exchange_weak(
+                deadline,
+                DEAD,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match ended {
+                Ok(_) => return false,
+                Err(other) => deadline = other,
+            }
+        }
+        true
+    }
+
+    /// Moves an idle deadline to where a touch at `now` puts it, unless that is hardly further
+    /// than it is. The entry must have been found alive.
+    pub(crate) fn touch(&self, now: Tick) -> Touched {
+        if self.idle == 0 {
+            return Touched::Alive;
+        }
+        let mut deadline = self.deadline.load(Ordering::Relaxed);
+        loop {
+            if deadline <= now {
+                return if self.lives(now) { Touched::Alive } else { Touched::Ended };
+            }
+            let touched = now.saturating_add(self.idle).min(self.cap);
+            if touched <= deadline || touched - deadline < least_move(self.idle) {
+                return Touched::Alive;
+            }
+            let moved = self.deadline.compare_exchange_weak(
+                deadline,
+                touched,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match moved {
+                Ok(_) => return Touched::Moved(touched - deadline),
+                Err(other) => deadline = other,
+            }
+        }
+    }
+}
+
+/// What a touch did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touched {
+    /// Nothing worth doing.
+    Alive,
+    /// It moved the deadline, by so many ticks.
+    Moved(Tick),
+    /// The entry has ended since it was found alive.
+    Ended,
+}
+
+/// The least that a touch moves a deadline by: a session that is read thousands of times a second
+/// is written to a few times.
+fn least_move(idle: Tick) -> Tick {
+    (idle >> 8).max(1)
+}
+
+/// See the module's text.
+pub(crate) struct Map<V>(DashMap<Key, Entry<V>, BuildKeyHasher>);
+
+impl<V> Map<V> {
+    pub(crate) fn new(shards: usize, seed: Seed) -> Self {
+        Map(DashMap::with_hasher_and_shard_amount(seed.hasher(), shards))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Shows the entry of `key` to `look`, which must be short and must not come back here.
+    #[inline]
+    pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(&Entry<V>) -> R) -> Option<R> {
+        self.0.get(key).map(|entry| look(&entry))
+    }
+
+    /// The same for a change.
+    pub(crate) fn change<R>(
+        &self,
+        key: &Key,
+        change: impl FnOnce(&mut Entry<V>) -> R,
+    ) -> Option<R> {
+        self.0.get_mut(key).map(|mut entry| change(&mut entry))
+    }
+
+    /// Changes the entry of `key`, or puts the one that `make` returns.
+    pub(crate) fn upsert<R>(
+        &self,
+        key: Key,
+        change: impl FnOnce(&mut Entry<V>) -> R,
+        make: impl FnOnce() -> (Entry<V>, R),
+    ) -> R {
+        match self.0.entry(key) {
+            Place::Occupied(mut place) => change(place.get_mut()),
+            Place::Vacant(place) => {
+                let (entry, result) = make();
+                drop(place.insert(entry));
+                result
+            }
+        }
+    }
+
+    /// Takes the entry of `key` out if `condition` holds of it.
+    pub(crate) fn remove_if(
+        &self,
+        key: &Key,
+        condition: impl FnOnce(&Entry<V>) -> bool,
+    ) -> Option<Entry<V>> {
+        self.0.remove_if(key, |_, entry| condition(entry)).map(|(_, entry)| entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(deadline: Tick, idle: Tick) -> Entry<u8> {
+        Entry::new(State::Warm, Some(Arc::new(1)), Life { deadline, cap: 1000, idle }, 5, 17)
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        assert_eq!(size_of::<Entry<[u8; 100]>>(), 24);
+    }
+
+    #[test]
+    fn state_slot_and_generation_do_not_mix() {
+        let mut entry = entry(10, 0);
+        for state in [State::Gone, State::Raw, State::Cold, State::Warm] {
+            entry.set_state(state);
+            assert_eq!((entry.state(), entry.slot()), (state, 5));
+            assert!(entry.is_of(1) && entry.is_of(17) && !entry.is_of(2));
+        }
+    }
+
+    #[test]
+    fn what_was_seen_expired_is_not_extended_by_a_reader_with_an_older_time() {
+        let entry = entry(10, 100);
+        assert!(entry.lives(9));
+        assert!(!entry.lives(10));
+        assert_eq!(entry.touch(9), Touched::Ended);
+        assert_eq!(entry.life().deadline, DEAD);
+    }
+
+    #[test]
+    fn touches_move_rarely_and_only_forward() {
+        let entry = entry(512, 512);
+        assert_eq!(entry.touch(1), Touched::Alive, "hardly further");
+        assert_eq!(entry.touch(100), Touched::Moved(100));
+        assert_eq!(entry.touch(50), Touched::Alive);
+        assert_eq!(entry.touch(600), Touched::Moved(388), "the cap");
+        assert_eq!(entry.life().deadline, 1000);
+    }
+}

@@ -1,0 +1,437 @@
+//! Opening: from what is in the directory to a running engine.
+//!
+//! Lock, manifest, bases (a page or two of each), log, in this order; nothing is written before
+//! all of it is understood, and what was read is never changed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::clock::{Clock, Epoch, Timestamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::layout::{Kind, LOCK, Name, Numbers, QUARANTINE, parse};
+use crate::fs::{Fs, Locked};
+use crate::hash::Seed;
+use crate::log::frame::Op;
+use crate::log::manifest::{Manifest, STILL_RUNNING};
+use crate::log::recovery::{Event, Recovered, Start, recover};
+use crate::log::segment::{Identity, Position};
+use crate::log::{Log, Setup};
+use crate::metrics::{Counters, Reads, RecoveryStats};
+use crate::store::disk::{Bases, Disk, Layer, Parts, Published, open_layer};
+use crate::store::engine::{Engine, Settings, mismatch};
+use crate::store::map::Map;
+use crate::store::stripe::Stripes;
+use crate::store::time::{SuspectClock, Time};
+
+/// What to do with a directory that is damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recovery {
+    /// Refuse, and say where the damage is.
+    #[default]
+    Strict,
+    /// Keep what can be verified.
+    Salvage(Salvage),
+    /// Move everything into `quarantine` and begin with an empty store.
+    StartFresh,
+}
+
+/// What becomes of sessions that were last written before something that was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Salvage {
+    /// They end: what was lost may have ended them.
+    #[default]
+    DropOlder,
+    /// They stay, also those that a lost removal had ended. The one mode in which what is gone
+    /// may come back.
+    KeepOlder,
+}
+
+/// How an engine is to be opened.
+pub(crate) struct Opening<V> {
+    pub(crate) settings: Settings<V>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stripes: usize,
+    pub(crate) suspect_clock: SuspectClock,
+    pub(crate) recovery: Recovery,
+    pub(crate) wait_for_lock: Duration,
+    pub(crate) mapped: bool,
+    pub(crate) flush_bytes: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) merge_rate: u64,
+    pub(crate) threadless: bool,
+}
+
+/// What the names in the directory say.
+#[derive(Default)]
+struct Names {
+    manifests: Vec<u64>,
+    bases: Vec<u64>,
+    logs: Vec<u64>,
+    ours: Vec<String>,
+    unknown: Vec<String>,
+    highest: u64,
+}
+
+impl Names {
+    fn read(fs: &dyn Fs) -> Result<Names> {
+        let list = fs
+            .list()
+            .map_err(|error| Error::io("the directory cannot be read", error).at(fs.path()))?;
+        let mut names = Names::default();
+        for name in list {
+            let number = match parse(&name) {
+                Name::Ours(kind, number) => {
+                    match kind {
+                        Kind::Manifest => names.manifests.push(number),
+                        Kind::Base => names.bases.push(number),
+                        Kind::Log => names.logs.push(number),
+                    }
+                    number
+                }
+                Name::Temporary(number) => number,
+                Name::Fixed => continue,
+                Name::Unknown => {
+                    names.unknown.push(name);
+                    continue;
+                }
+            };
+            names.highest = names.highest.max(number);
+            names.ours.push(name);
+        }
+        names.manifests.sort_unstable();
+        names.logs.sort_unstable();
+        Ok(names)
+    }
+}
+
+impl<V: Clone> Opening<V> {
+    /// An engine without a disk.
+    pub(crate) fn in_memory(self) -> Result<Arc<Engine<V>>> {
+        let seed = Seed::from_bytes(random()?);
+        let time = Time::anchor(self.clock.clone(), None, SuspectClock::Trust)?;
+        Ok(Arc::new(self.engine(seed, time, None)))
+    }
+
+    /// An engine on a directory, and the lock on it.
+    pub(crate) fn on_disk(self, fs: Arc<dyn Fs>) -> Result<(Arc<Engine<V>>, Box<dyn Send + Sync>)> {
+        let lock = take_lock(&*fs, self.wait_for_lock)?;
+        let mut names = Names::read(&*fs)?;
+        if self.recovery == Recovery::StartFresh && !names.ours.is_empty() {
+            set_aside(&*fs, &names)?;
+            names =
+                Names { unknown: names.unknown, highest: names.highest + 1, ..Names::default() };
+        }
+        let numbers = Arc::new(Numbers::after(names.highest));
+        let (manifest, number) = match self.manifest(&*fs, &names)? {
+            Some(found) => found,
+            None => self.begin(&*fs, &numbers)?,
+        };
+        let engine = self.restore(fs, names, numbers, manifest, number)?;
+        Ok((engine, lock))
+    }
+
+    fn manifest(&self, fs: &dyn Fs, names: &Names) -> Result<Option<(Manifest, u64)>> {
+        let mut error = None;
+        for number in names.manifests.iter().rev() {
+            match Manifest::load(fs, *number) {
+                Ok(manifest) => return Ok(Some((manifest, *number))),
+                // Never a silent fall-back: an older manifest may name what has been removed since.
+                Err(damage)
+                    if !matches!(self.recovery, Recovery::Salvage(_)) || !damage.is_corrupt() =>
+                {
+                    return Err(damage);
+                }
+                Err(damage) => error.get_or_insert(damage),
+            };
+        }
+        match error {
+            Some(error) => Err(error),
+            None if names.bases.is_empty() && names.logs.is_empty() => Ok(None),
+            None => Err(Error::corrupt(
+                "there are bases or log segments but no manifest, so the store does not know what \
+                 they are; restore it from a copy, or open with `Recovery::StartFresh` to set \
+                 everything aside",
+            )
+            .at(fs.path())),
+        }
+    }
+
+    /// The first manifest of a new store.
+    fn begin(&self, fs: &dyn Fs, numbers: &Numbers) -> Result<(Manifest, u64)> {
+        let now = self.clock.wall();
+        let manifest = Manifest {
+            uuid: random()?,
+            seed: random()?,
+            epoch_ms: Epoch::around(now).as_millis(),
+            cut: 0,
+            watermark: 0,
+            mark_ms: now.as_millis(),
+            first_segment: 0,
+            count: 0,
+            bases: Vec::new(),
+        };
+        let number = manifest.publish(fs, numbers).map_err(|error| error.error)?;
+        Ok((manifest, number))
+    }
+
+    fn restore(
+        self,
+        fs: Arc<dyn Fs>,
+        names: Names,
+        numbers: Arc<Numbers>,
+        manifest: Manifest,
+        manifest_number: u64,
+    ) -> Result<Arc<Engine<V>>> {
+        let salvage = match self.recovery {
+            Recovery::Salvage(salvage) => Some(salvage),
+            Recovery::Strict | Recovery::StartFresh => None,
+        };
+        let Manifest { uuid, cut, watermark, first_segment, .. } = manifest;
+        let start = Start { uuid, cut, watermark, first_segment };
+        let recovered = recover(&*fs, &names.logs, start, salvage.is_some())?;
+        let mut report = report(&recovered, names.unknown);
+        let mark = latest_mark(&recovered, Timestamp::from_millis(manifest.mark_ms));
+        let layers = self.layers(&*fs, &manifest, mark, salvage, &mut report)?;
+        let known = (Epoch::from_millis(manifest.epoch_ms), mark);
+        let nothing = layers.is_empty() && recovered.last_lsn == cut;
+        let time =
+            Time::anchor(self.clock.clone(), Some(known), self.suspect_clock).or_else(|error| {
+                if nothing {
+                    Time::anchor(self.clock.clone(), None, SuspectClock::Trust)
+                } else {
+                    Err(error)
+                }
+            })?;
+        let time = if nothing && time.is_suspect() {
+            Time::anchor(self.clock.clone(), None, SuspectClock::Trust)?
+        } else {
+            time
+        };
+        let rewrite = !recovered.lost.is_empty()
+            || !report.lost_bases.is_empty()
+            || self.foreign(&recovered)?;
+        let identity = Identity { uuid, encoding: self.settings.encoding() };
+        let log = Log::new(self.log_setup(&fs, &numbers, identity, &recovered, cut, rewrite));
+        let published = Published {
+            manifest: manifest_number,
+            strays: recovered.strays.clone(),
+            opened_at: names.highest + 1,
+            ambiguous: false,
+            collected: false,
+        };
+        let seed = Seed::from_bytes(manifest.seed);
+        let inherited_mark = time.epoch().tick(mark);
+        let disk = Disk::new(Parts {
+            fs,
+            log: Arc::new(log),
+            numbers,
+            uuid,
+            seed,
+            mapped: self.mapped,
+            flush_bytes: self.flush_bytes,
+            merge_rate: self.merge_rate,
+            bases: Bases { layers, cut },
+            floor: 0,
+            published,
+            recovery: report,
+            inherited_mark,
+            threadless: self.threadless,
+        });
+        let engine = Arc::new(self.engine(seed, time, Some(disk)));
+        engine.replay(&recovered, salvage, manifest.count)?;
+        if rewrite {
+            if let Some(disk) = &engine.disk {
+                let _turn = disk.flush.lock();
+                engine.flush_as_holder(disk, true)?;
+            }
+        }
+        Ok(engine)
+    }
+
+    fn engine(self, seed: Seed, time: Time, disk: Option<Disk>) -> Engine<V> {
+        let cut = disk.as_ref().map_or(0, Disk::cut);
+        Engine {
+            map: Map::new(self.stripes, seed),
+            stripes: Stripes::new(self.stripes, time.now(), seed, cut),
+            seed,
+            time,
+            generation: AtomicU32::new(0),
+            closed: AtomicBool::new(false),
+            disk,
+            settings: self.settings,
+            reads: Reads::default(),
+            counters: Counters::default(),
+            memory: AtomicU64::new(0),
+            count: AtomicI64::new(0),
+            hand: AtomicU64::new(0),
+            returned: Mutex::new(Vec::new()),
+            marks: Mutex::default(),
+            leavings: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn layers(
+        &self,
+        fs: &dyn Fs,
+        manifest: &Manifest,
+        mark: Timestamp,
+        salvage: Option<Salvage>,
+        report: &mut RecoveryStats,
+    ) -> Result<Vec<Arc<Layer>>> {
+        let mut layers = Vec::new();
+        for entry in &manifest.bases {
+            // A base of the run that has just ended: now is known how far that run came.
+            let ended = entry.mark_ms == STILL_RUNNING;
+            let inherited = if ended { mark } else { Timestamp::from_millis(entry.mark_ms) };
+            let opened = open_layer(fs, manifest.uuid, entry.number, self.mapped, Some(inherited));
+            let opened = opened.and_then(|layer| {
+                if layer.base.file_bytes() == entry.size {
+                    return Ok(layer);
+                }
+                let message = format!("the manifest says that this base has {} bytes", entry.size);
+                Err(Error::corrupt(message).at(layer.base.path()))
+            });
+            match (opened, salvage) {
+                (Ok(layer), _) => {
+                    self.check_encoding(&layer)?;
+                    layers.push(layer);
+                }
+                (Err(error), None) => return Err(error),
+                (Err(_), Some(kind)) => {
+                    report.lost_bases.push(entry.number);
+                    if kind == Salvage::DropOlder {
+                        // It may have ended what the older ones hold.
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(layers)
+    }
+
+    fn check_encoding(&self, layer: &Layer) -> Result<()> {
+        let found = layer.encoding();
+        let ours = self.settings.encoding();
+        if found == ours || self.settings.migrate.is_some() || layer.base.values() == 0 {
+            return Ok(());
+        }
+        Err(mismatch(found, ours).at(layer.base.path()))
+    }
+
+    /// Whether the log holds values in another encoding, which a base must take over at once.
+    fn foreign(&self, recovered: &Recovered) -> Result<bool> {
+        let ours = self.settings.encoding();
+        let mut foreign = None;
+        recovered.replay(|event| {
+            if let Event::Op(_, encoding, Op::Put(..)) = event {
+                if encoding != ours {
+                    foreign = Some(encoding);
+                }
+            }
+            Ok::<(), Error>(())
+        })?;
+        match foreign {
+            Some(found) if self.settings.migrate.is_none() => Err(mismatch(found, ours)),
+            found => Ok(found.is_some()),
+        }
+    }
+
+    fn log_setup(
+        &self,
+        fs: &Arc<dyn Fs>,
+        numbers: &Arc<Numbers>,
+        identity: Identity,
+        recovered: &Recovered,
+        cut: u64,
+        rewrite: bool,
+    ) -> Setup {
+        let (position, carry, last_lsn) = if rewrite {
+            let lsn = recovered.highest_lsn;
+            (Position { number: 0, offset: 0, lsn }, Vec::new(), lsn)
+        } else {
+            let safe = recovered.watermark.max(cut);
+            (recovered.position(safe), recovered.frames_after(safe), recovered.last_lsn)
+        };
+        Setup {
+            fs: fs.clone(),
+            numbers: numbers.clone(),
+            identity,
+            segment_bytes: self.segment_bytes,
+            position,
+            carry,
+            last_lsn,
+            segments: recovered.segments(),
+            threadless: self.threadless,
+        }
+    }
+}
+
+fn take_lock(fs: &dyn Fs, wait: Duration) -> Result<Box<dyn Send + Sync>> {
+    let owner = format!("{}\n", std::process::id());
+    let locked = fs
+        .lock(LOCK, &owner, wait)
+        .map_err(|error| Error::io("the lock cannot be taken", error).at(fs.path().join(LOCK)))?;
+    match locked {
+        Locked::Ours(guard) => Ok(guard),
+        Locked::Theirs(owner) => {
+            let pid = owner.trim();
+            let whose = if pid == std::process::id().to_string() {
+                "this process has it open already; clone the `Store` instead".to_owned()
+            } else if pid.is_empty() {
+                "another process has it open".to_owned()
+            } else {
+                format!("process {pid} has it open; end it, or use `wait_for_lock`")
+            };
+            let message = format!("the directory is in use: {whose}");
+            Err(Error::new(ErrorKind::Locked, message).at(fs.path()))
+        }
+    }
+}
+
+/// Moves everything that is ours into the quarantine.
+fn set_aside(fs: &dyn Fs, names: &Names) -> Result<()> {
+    let folder = format!("{QUARANTINE}/{:012}", names.highest + 1);
+    let moved = names.ours.iter().try_for_each(|name| fs.set_aside(name, &folder));
+    moved.and_then(|()| fs.sync_dir()).map_err(|error| {
+        Error::io("what is in the directory cannot be moved into quarantine", error)
+            .at(fs.path().join(folder))
+    })
+}
+
+fn report(recovered: &Recovered, unknown: Vec<String>) -> RecoveryStats {
+    let mut unknown_files = unknown;
+    unknown_files.extend(recovered.strays.iter().cloned());
+    RecoveryStats {
+        frames: recovered.count(),
+        bytes: recovered.bytes(),
+        torn_frames: recovered.torn_frames,
+        torn_bytes: recovered.torn_bytes,
+        lost: recovered.lost.iter().map(|lost| (lost.first, lost.last)).collect(),
+        lost_bases: Vec::new(),
+        unknown_files,
+    }
+}
+
+fn latest_mark(recovered: &Recovered, known: Timestamp) -> Timestamp {
+    let mut mark = known;
+    let Ok(()) = recovered.replay(|event| {
+        if let Event::Op(_, _, Op::Mark(time)) = event {
+            mark = mark.max(Timestamp::from_millis(time));
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    mark
+}
+
+fn random() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Io, "the operating system gave no random bytes").caused_by(error)
+    })?;
+    Ok(bytes)
+}

@@ -1,0 +1,341 @@
+//! Reading: the map first, then the bases; and bringing what was cold into memory.
+//!
+//! A warm read is one look into the map. Everything else is here to be correct beside writers:
+//! no entry means that the bases speak, any entry is the answer, and only what still is the
+//! truth under the key's stripe may be put into the map.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::clock::Tick;
+use crate::error::Result;
+use crate::id::Key;
+use crate::limits::RETURNED_MAX;
+use crate::metrics::count;
+use crate::record::expiry::Life;
+use crate::store::disk::{Answer, Bases, Disk, Moment};
+use crate::store::engine::{Engine, grace};
+use crate::store::map::{Entry, State, Touched};
+use crate::store::stripe::Stripe;
+
+/// Whether a read extends an idle deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touch {
+    Yes,
+    No,
+}
+
+/// What a look into the map found.
+pub(crate) enum Seen<V> {
+    /// Nothing: the bases speak.
+    Nothing,
+    /// Gone or expired.
+    Gone,
+    Warm(Arc<V>),
+    /// In a base, with these times.
+    Cold(Life),
+    /// In the stripe, not decoded.
+    Raw,
+}
+
+thread_local! {
+    static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends the thread's buffer for one value.
+pub(crate) fn with_bytes<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let mut bytes = BYTES.take();
+    bytes.clear();
+    let result = f(&mut bytes);
+    BYTES.set(bytes);
+    result
+}
+
+impl<V> Engine<V> {
+    /// Reads a session.
+    #[inline]
+    pub(crate) fn get(&self, key: &Key, touch: Touch) -> Result<Option<Arc<V>>> {
+        self.enter()?;
+        let now = self.now();
+        let generation = self.generation();
+        let found = self.map.read(key, |entry| {
+            // One comparison says that it lives and that no touch is due.
+            (entry.is_settled(now) && entry.is_of(generation)).then(|| entry.value().cloned())
+        });
+        if let Some(Some(Some(value))) = found {
+            self.reads.hit();
+            return Ok(Some(value));
+        }
+        self.get_unsettled(key, now, touch, found.is_none())
+    }
+
+    #[inline(never)]
+    fn get_unsettled(
+        &self,
+        key: &Key,
+        now: Tick,
+        touch: Touch,
+        absent: bool,
+    ) -> Result<Option<Arc<V>>> {
+        let found = if absent {
+            if self.disk.is_none() { None } else { self.get_slow(key, now, touch)? }
+        } else {
+            let generation = self.generation();
+            match self.map.read(key, |entry| self.see(key, entry, now, generation, touch)) {
+                Some(Seen::Warm(value)) => Some(value),
+                Some(Seen::Gone) => None,
+                None | Some(Seen::Nothing) if self.disk.is_none() => None,
+                _ => self.get_slow(key, now, touch)?,
+            }
+        };
+        if found.is_some() {
+            self.reads.hit()
+        } else {
+            self.reads.miss()
+        }
+        Ok(found)
+    }
+
+    fn see(
+        &self,
+        key: &Key,
+        entry: &Entry<V>,
+        now: Tick,
+        generation: u32,
+        touch: Touch,
+    ) -> Seen<V> {
+        if !entry.is_of(generation) {
+            return Seen::Nothing;
+        }
+        if entry.life().is_over(now) {
+            // Under a suspect clock nothing is ended for good.
+            if !self.time.is_suspect() && entry.lives(now) {
+                return self.see(key, entry, now, generation, touch);
+            }
+            return Seen::Gone;
+        }
+        if touch == Touch::Yes {
+            match entry.touch(now) {
+                Touched::Alive => {}
+                Touched::Moved(by) => self.note_return(key, entry, by),
+                Touched::Ended => return Seen::Gone,
+            }
+        }
+        match (entry.value(), entry.state()) {
+            (Some(value), _) => Seen::Warm(value.clone()),
+            (None, State::Cold) => Seen::Cold(entry.life()),
+            (None, State::Raw) => Seen::Raw,
+            (None, _) => Seen::Gone,
+        }
+    }
+
+    /// Has the touch of a session that had been left alone for long logged soon: the wheel would
+    /// come to it in its own time, and a crash before that would take most of it back.
+    fn note_return(&self, key: &Key, entry: &Entry<V>, by: Tick) {
+        if by <= grace(entry.life().idle) / 2 || self.disk.is_none() {
+            return;
+        }
+        // A hint, never waited for: what is not noted here the wheel finds.
+        if let Some(mut returned) = self.returned.try_lock() {
+            if returned.len() < RETURNED_MAX {
+                returned.push(*key);
+            }
+        }
+    }
+
+    /// What the map says of a key, touching nothing.
+    pub(crate) fn look(&self, key: &Key, now: Tick) -> Seen<V> {
+        let generation = self.generation();
+        let seen = self.map.read(key, |entry| self.see(key, entry, now, generation, Touch::No));
+        seen.unwrap_or(Seen::Nothing)
+    }
+
+    #[inline(never)]
+    fn get_slow(&self, key: &Key, now: Tick, touch: Touch) -> Result<Option<Arc<V>>> {
+        let Some(disk) = &self.disk else { return Ok(None) };
+        loop {
+            let seen = self.look(key, now);
+            let newer = match seen {
+                Seen::Warm(value) => return Ok(Some(value)),
+                Seen::Gone => return Ok(None),
+                Seen::Raw => match self.decode_raw(key)? {
+                    Some(value) => return Ok(Some(value)),
+                    None => continue,
+                },
+                Seen::Nothing => None,
+                Seen::Cold(life) => Some(life),
+            };
+            count(&self.counters.cold_reads);
+            let list = disk.bases();
+            let Some((value, life, bytes)) = self.read_bases(disk, &list, key, newer, now)? else {
+                return Ok(None);
+            };
+            if touch == Touch::Yes {
+                self.promote(disk, &list, key, newer, life, value.clone(), bytes);
+            }
+            return Ok(Some(value));
+        }
+    }
+
+    /// Reads and decodes a key's value from the bases. `newer` are the times that the map has
+    /// for it, if any; then those in the base decide nothing.
+    pub(crate) fn read_bases(
+        &self,
+        disk: &Disk,
+        list: &Bases,
+        key: &Key,
+        newer: Option<Life>,
+        now: Tick,
+    ) -> Result<Option<(Arc<V>, Life, u32)>> {
+        with_bytes(|bytes| {
+            let now = if newer.is_some() { 0 } else { now };
+            let at = Moment { now, epoch: self.time.epoch() };
+            let Answer::Value(life, encoding) = disk.find(list, key, at, bytes)? else {
+                return Ok(None);
+            };
+            let value = self.decode(key, bytes, encoding)?;
+            let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            Ok(Some((Arc::new(value), newer.unwrap_or(life), size)))
+        })
+    }
+
+    /// Puts what a reader found in the bases into the map, if it is still the truth there and
+    /// nobody is writing. A reader never waits.
+    fn promote(
+        &self,
+        disk: &Disk,
+        list: &Arc<Bases>,
+        key: &Key,
+        newer: Option<Life>,
+        life: Life,
+        value: Arc<V>,
+        bytes: u32,
+    ) {
+        if self.is_over_memory() {
+            return;
+        }
+        let Some(mut stripe) = self.stripes.of(self.hash(key)).try_lock() else { return };
+        // A later tick than the one the value was read at: a merge may have dropped it since.
+        let now = self.now();
+        if !disk.is_current(list) || life.is_over(now) {
+            return;
+        }
+        let mut left = None;
+        let promoted = match newer {
+            None => self.promote_new(&mut stripe, list.cut, key, (value, life, bytes), &mut left),
+            Some(_) => self.warm_up(&mut stripe, key, State::Cold, value, bytes),
+        };
+        drop(stripe);
+        drop(left);
+        if promoted {
+            count(&self.counters.promoted);
+        }
+    }
+
+    fn promote_new(
+        &self,
+        stripe: &mut Stripe,
+        cut: u64,
+        key: &Key,
+        (value, life, bytes): (Arc<V>, Life, u32),
+        left: &mut Option<Arc<V>>,
+    ) -> bool {
+        let generation = self.generation();
+        let present = self.map.read(key, |entry| entry.is_of(generation)).unwrap_or(false);
+        if present {
+            return false;
+        }
+        let touched = Life { deadline: life.touched(self.now()), ..life };
+        let entry;
+        (entry, *left) = self.place(stripe, key, State::Warm, Some(value), touched);
+        if let Some(node) = stripe.slab.get_mut(entry) {
+            // As new as the bases: clean, until it is written again.
+            node.set_lsn(cut);
+            node.logged = life.deadline;
+            node.set_bytes(bytes);
+        }
+        let second = self.second_for(touched, life.deadline);
+        stripe.wheel.insert(&mut stripe.slab, entry, second);
+        self.account(0, crate::store::engine::cost(State::Warm, bytes));
+        true
+    }
+
+    /// A new entry where there is none of this generation. Returns its slot.
+    fn place(
+        &self,
+        stripe: &mut Stripe,
+        key: &Key,
+        state: State,
+        value: Option<Arc<V>>,
+        life: Life,
+    ) -> (u32, Option<Arc<V>>) {
+        let slot = stripe.slab.insert(*key);
+        let generation = self.generation();
+        let value = Cell::new(value);
+        let make = || Entry::new(state, value.take(), life, slot, generation);
+        // What a `clear` has left under this key goes when the stripe is unlocked at the latest.
+        let left = self.map.upsert(
+            *key,
+            |entry| std::mem::replace(entry, make()).value().cloned(),
+            || (make(), None),
+        );
+        (slot, left)
+    }
+
+    /// Gives an entry that lives, and is still in `from`, its decoded value.
+    fn warm_up(
+        &self,
+        stripe: &mut Stripe,
+        key: &Key,
+        from: State,
+        value: Arc<V>,
+        bytes: u32,
+    ) -> bool {
+        let generation = self.generation();
+        let now = self.now();
+        let warmed = self.map.change(key, |entry| {
+            let fits = entry.is_of(generation) && entry.state() == from && entry.lives(now);
+            fits.then(|| {
+                let life = entry.life();
+                (entry.set(State::Warm, Some(value), life), entry.slot())
+            })
+        });
+        let Some(Some((_, slot))) = warmed else { return false };
+        if let Some(node) = stripe.slab.get_mut(slot) {
+            let old = crate::store::engine::cost(from, node.bytes());
+            node.set_bytes(bytes);
+            self.account(old, crate::store::engine::cost(State::Warm, bytes));
+        }
+        stripe.raw.remove(key);
+        true
+    }
+
+    /// Decodes a value that was replayed and not read since. `None`: it is no longer that.
+    fn decode_raw(&self, key: &Key) -> Result<Option<Arc<V>>> {
+        let lock = self.stripes.of(self.hash(key));
+        let Some((raw, lsn)) = self.raw(&lock.lock(), key) else { return Ok(None) };
+        // The user's `Deserialize` runs without the lock.
+        let value = Arc::new(self.decode(key, &raw.bytes, raw.encoding)?);
+        let mut stripe = lock.lock();
+        let same = self.raw(&stripe, key).is_some_and(|(_, now)| now == lsn);
+        let bytes = u32::try_from(raw.bytes.len()).unwrap_or(u32::MAX);
+        if same && self.warm_up(&mut stripe, key, State::Raw, value.clone(), bytes) {
+            return Ok(Some(value));
+        }
+        Ok(None)
+    }
+
+    /// The encoded value of an entry that is `Raw`, and the LSN it was written with.
+    pub(crate) fn raw(
+        &self,
+        stripe: &Stripe,
+        key: &Key,
+    ) -> Option<(crate::store::stripe::RawValue, u64)> {
+        let generation = self.generation();
+        let slot = self.map.read(key, |entry| {
+            (entry.is_of(generation) && entry.state() == State::Raw).then(|| entry.slot())
+        })??;
+        let lsn = stripe.slab.get(slot)?.lsn();
+        Some((stripe.raw.get(key)?.clone(), lsn))
+    }
+}

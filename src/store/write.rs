@@ -1,0 +1,271 @@
+//! Changes of one key: insert, create, update, remove, take, and a new expiry.
+//!
+//! Each returns a [`Pending`] once the change is made; what it then waits for is its caller's to
+//! say. A call that changes nothing waits all the same, for what its answer rests on.
+
+use std::sync::Arc;
+
+use crate::clock::{TICK_MAX, Timestamp};
+use crate::error::Result;
+use crate::id::Key;
+use crate::log::Durability;
+use crate::log::frame::{Group, Op};
+use crate::record::expiry::{Expiry, Life, terms};
+use crate::store::current::{Current, Need};
+use crate::store::engine::{Change, Engine, Inside, New, with_group};
+use crate::store::pending::Pending;
+use crate::store::stripe::Stripe;
+
+/// What a handle asks for instead of the store's own levels.
+pub(crate) type Level = Option<Durability>;
+
+impl<V: Clone> Engine<V> {
+    pub(crate) fn write_level(&self, level: Level) -> Durability {
+        level.unwrap_or(self.settings.write_level)
+    }
+
+    pub(crate) fn removal_level(&self, level: Level) -> Durability {
+        level.unwrap_or(self.settings.removal_level)
+    }
+
+    /// Stores a value whether or not the key has one.
+    pub(crate) fn insert(
+        &self,
+        key: Key,
+        value: V,
+        expiry: Expiry,
+        level: Level,
+    ) -> Result<Pending<'_, ()>> {
+        self.enter()?;
+        let now = self.time.now_for_writing()?;
+        let life = terms(expiry, self.settings.policy, self.time.epoch(), now, None)?;
+        with_group(|group| {
+            let bytes = self.encode(group, key, life, &value)?;
+            let new = New::Warm(Arc::new(value));
+            let change = Change { key, new, life, bytes, was_cold: false };
+            let mut stripe = self.stripes.of(self.hash(&key)).lock();
+            let lsn = self.append(group)?;
+            let old = self.apply(&mut stripe, change, lsn);
+            drop(stripe);
+            // A user's `Drop` runs without the lock.
+            drop(old);
+            Ok(Pending::new(self.log(), lsn, self.write_level(level), ()))
+        })
+    }
+
+    /// Stores a value if the key has none.
+    pub(crate) fn create(
+        &self,
+        key: Key,
+        value: V,
+        expiry: Expiry,
+        level: Level,
+    ) -> Result<Pending<'_, bool>> {
+        self.enter()?;
+        let now = self.time.now_for_writing()?;
+        let life = terms(expiry, self.settings.policy, self.time.epoch(), now, None)?;
+        let level = self.write_level(level);
+        with_group(|group| {
+            let bytes = self.encode(group, key, life, &value)?;
+            let (mut stripe, current) = self.lock(&key, Need::Presence)?;
+            if current.alive {
+                return Ok(Pending::new(self.log(), current.lsn, level, false));
+            }
+            let lsn = self.append(group)?;
+            let new = New::Warm(Arc::new(value));
+            let old =
+                self.apply(&mut stripe, Change { key, new, life, bytes, was_cold: false }, lsn);
+            drop(stripe);
+            drop(old);
+            Ok(Pending::new(self.log(), lsn, level, true))
+        })
+    }
+
+    /// Changes a value in place; `None` if there is none. The closure runs on a copy, under the
+    /// key's stripe.
+    pub(crate) fn update<R>(
+        &self,
+        key: Key,
+        change: impl FnOnce(&mut V) -> R,
+        level: Level,
+    ) -> Result<Pending<'_, Option<R>>> {
+        self.enter()?;
+        let now = self.time.now_for_writing()?;
+        let level = self.write_level(level);
+        let (mut stripe, current) = self.lock(&key, Need::Value)?;
+        let Some(value) = &current.value else {
+            return Ok(Pending::new(self.log(), current.lsn, level, None));
+        };
+        let inside = Inside::enter();
+        let mut copy = V::clone(value);
+        let result = change(&mut copy);
+        let life = Life { deadline: current.life.touched(now), ..current.life };
+        let old = with_group(|group| {
+            let bytes = self.encode(group, key, life, &copy)?;
+            let lsn = self.append(group)?;
+            let new = New::Warm(Arc::new(copy));
+            let was_cold = !current.in_map;
+            let old = self.apply(&mut stripe, Change { key, new, life, bytes, was_cold }, lsn);
+            Ok((old, lsn))
+        });
+        drop(inside);
+        drop(stripe);
+        let (_, lsn) = old?;
+        Ok(Pending::new(self.log(), lsn, level, Some(result)))
+    }
+
+    /// Ends a session. False if there was none.
+    pub(crate) fn remove(&self, key: Key, level: Level) -> Result<Pending<'_, bool>> {
+        self.end(key, Need::Doubt, level).map(|pending| pending.map(|(was, _)| was))
+    }
+
+    /// Ends a session and returns its value: to one caller only, however many ask.
+    pub(crate) fn take(&self, key: Key, level: Level) -> Result<Pending<'_, Option<Arc<V>>>> {
+        self.end(key, Need::Value, level).map(|pending| pending.map(|(_, value)| value))
+    }
+
+    fn end(
+        &self,
+        key: Key,
+        need: Need,
+        level: Level,
+    ) -> Result<Pending<'_, (bool, Option<Arc<V>>)>> {
+        self.enter()?;
+        let level = self.removal_level(level);
+        let (mut stripe, current) = self.lock(&key, need)?;
+        if !current.alive {
+            return Ok(Pending::new(self.log(), current.lsn, level, (false, None)));
+        }
+        let lsn = with_group(|group| {
+            group.add(&Op::Remove(key));
+            self.append(group)
+        })?;
+        let old = self.put_gone(&mut stripe, key, &current, lsn);
+        drop(stripe);
+        drop(old);
+        Ok(Pending::new(self.log(), lsn, level, (true, current.value)))
+    }
+
+    /// Applies a removal: a tombstone while a base may know the key, nothing otherwise.
+    pub(crate) fn put_gone(
+        &self,
+        stripe: &mut Stripe,
+        key: Key,
+        current: &Current<V>,
+        lsn: u64,
+    ) -> Option<Arc<V>> {
+        if self.disk.is_none() {
+            let entry = self.vanish(stripe, &key, |_| true)?;
+            self.count.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            return entry.value().cloned();
+        }
+        let life = current.life;
+        let change = Change { key, new: New::Gone, life, bytes: 0, was_cold: !current.in_map };
+        self.apply(stripe, change, lsn)
+    }
+
+    /// Gives a session another expiry. False if there is none.
+    pub(crate) fn set_expiry(
+        &self,
+        key: Key,
+        expiry: Expiry,
+        level: Level,
+    ) -> Result<Pending<'_, bool>> {
+        self.enter()?;
+        let now = self.time.now_for_writing()?;
+        let (mut stripe, current) = self.lock(&key, Need::Presence)?;
+        if !current.alive {
+            return Ok(Pending::new(self.log(), current.lsn, self.write_level(level), false));
+        }
+        let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
+        let life = terms(expiry, self.settings.policy, self.time.epoch(), now, cap)?;
+        let shorter = life.deadline < current.life.deadline;
+        let level = if shorter { self.removal_level(level) } else { self.write_level(level) };
+        let lsn = with_group(|group| {
+            group.add(&Op::Terms(key, self.terms(life)));
+            self.append(group)
+        })?;
+        self.apply_terms(&mut stripe, key, &current, life, lsn);
+        Ok(Pending::new(self.log(), lsn, level, true))
+    }
+
+    /// Applies new times, the value staying where it is.
+    pub(crate) fn apply_terms(
+        &self,
+        stripe: &mut Stripe,
+        key: Key,
+        current: &Current<V>,
+        life: Life,
+        lsn: u64,
+    ) {
+        let warm = self.map.read(&key, |entry| entry.value().cloned()).flatten();
+        let raw = self.raw(stripe, &key).map(|(raw, _)| raw);
+        let new = match (warm.filter(|_| current.in_map), raw) {
+            (Some(value), _) => New::Warm(value),
+            (None, Some(raw)) => New::Raw(raw),
+            (None, None) => New::Cold,
+        };
+        let change = Change { key, new, life, bytes: current.bytes, was_cold: !current.in_map };
+        // The value that comes back is the one that was put in again.
+        drop(self.apply(stripe, change, lsn));
+    }
+
+    /// When a session ends if nobody touches it.
+    pub(crate) fn deadline(&self, key: &Key) -> Result<Option<Timestamp>> {
+        self.enter()?;
+        let (stripe, current) = self.lock(key, Need::Presence)?;
+        drop(stripe);
+        Ok(current.alive.then(|| self.time.epoch().time(current.life.deadline)))
+    }
+
+    /// Ends every session at once, whatever it is doing. Costs one hold of all stripes.
+    pub(crate) fn clear(&self, level: Level) -> Result<Pending<'_, ()>> {
+        use std::sync::atomic::Ordering;
+        self.enter()?;
+        // At most one generation's leavings exist, so that generations may be numbered anew.
+        self.sweep(usize::MAX);
+        let publish = self.disk.as_ref().map(|disk| disk.publish.lock());
+        let mut guards: Vec<_> =
+            (0..self.stripes.count()).map(|index| self.stripes.at(index).lock()).collect();
+        let mut group = Group::default();
+        group.add(&Op::Clear);
+        let lsn = self.append(&group)?;
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut leavings = self.leavings.lock();
+        for stripe in &mut guards {
+            let fresh = Stripe::new(self.now(), self.seed, stripe.note);
+            leavings.push(std::mem::replace(&mut **stripe, fresh).slab);
+        }
+        drop(leavings);
+        self.count.store(0, Ordering::Relaxed);
+        self.memory.store(0, Ordering::Relaxed);
+        if let Some(disk) = &self.disk {
+            disk.floor.store(lsn, Ordering::Release);
+            disk.swap(crate::store::disk::Bases { layers: Vec::new(), cut: disk.cut() });
+        }
+        drop(guards);
+        drop(publish);
+        Ok(Pending::new(self.log(), lsn, self.removal_level(level), ()))
+    }
+
+    /// Takes up to `limit` entries that a `clear` has ended out of the map.
+    pub(crate) fn sweep(&self, limit: usize) -> bool {
+        const STEP: u32 = 1024;
+        let generation = self.generation();
+        let mut swept = 0;
+        while let Some(slab) = self.leavings.lock().pop() {
+            let mut at = 0;
+            while (at as usize) < slab.capacity() {
+                for (_, node) in slab.iter_range(at, STEP) {
+                    drop(self.map.remove_if(&node.key, |entry| !entry.is_of(generation)));
+                }
+                at += STEP;
+                swept += STEP as usize;
+            }
+            if swept >= limit {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,9 @@
+//! Fakes and models, for this crate's tests and for its users'.
+
+mod clock;
+mod model;
+mod ops;
+
+pub use clock::ManualClock;
+pub use model::{ColdReads, Decision, Model, Seen};
+pub use ops::{Level, OP_BYTES, Op, Step, Value, Wish};

@@ -1,0 +1,43 @@
+//! The crate's error as a response of axum. Knows classes of errors and no message.
+
+use ::axum::http::StatusCode;
+use ::axum::response::{IntoResponse, Response};
+
+use crate::error::Error;
+
+/// 503 for what passes by itself or with another process (`is_full`, `is_disk_full`,
+/// `is_closed`), else 500; the body is empty. Log the error first: the response does not tell it.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let passes = self.is_full() || self.is_disk_full() || self.is_closed();
+        let status = if passes {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        status.into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn what_passes_is_503_and_the_rest_is_500() {
+        let cases = [
+            (ErrorKind::Full, 503),
+            (ErrorKind::DiskFull, 503),
+            (ErrorKind::Closed, 503),
+            (ErrorKind::Poisoned, 500),
+            (ErrorKind::Corrupt, 500),
+            (ErrorKind::Config, 500),
+        ];
+        for (kind, status) in cases {
+            let response = Error::new(kind, "a message for the operator").into_response();
+            assert_eq!(response.status().as_u16(), status, "{kind:?}");
+            assert!(response.headers().is_empty(), "{kind:?}");
+        }
+    }
+}
