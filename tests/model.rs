@@ -5,8 +5,6 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use common::{Directory, copy_of};
@@ -119,7 +117,7 @@ impl Pair {
         let mut text = format!("{} ", value.tag);
         let size = usize::from(value.size);
         let size = if self.case.tight { 10_000 + 200 * size } else { size };
-        let _ = write!(text, "{:#<size$}", "");
+        text.push_str(&"#".repeat(size));
         let known = (value.tag, text.len());
         (text, known)
     }
@@ -404,10 +402,4 @@ proptest! {
     fn the_store_does_what_the_model_does(case in any::<u8>(), ops in ops()) {
         run(case, &ops)?;
     }
-}
-
-/// A directory that somebody wants to look at after a failure.
-#[allow(dead_code)]
-fn keep(directory: &Directory) -> PathBuf {
-    directory.path().to_path_buf()
 }

@@ -52,6 +52,16 @@ impl Life {
         self.deadline <= now
     }
 
+    /// These times, with a deadline that is not sooner than `other`'s; ended if that has ended.
+    pub(crate) fn or_later(self, other: Life) -> Life {
+        let deadline = match other.deadline {
+            DEAD => DEAD,
+            deadline if self.idle > 0 => self.deadline.max(deadline.min(self.cap)),
+            _ => self.deadline,
+        };
+        Life { deadline, ..self }
+    }
+
     /// Where a touch at `now` would move the deadline.
     pub(crate) fn touched(&self, now: Tick) -> Tick {
         if self.idle == 0 || self.deadline == DEAD {

@@ -176,6 +176,37 @@ impl<V: Clone> Engine<V> {
         self.settings.when_full == WhenFull::EvictNearestDeadline && self.evict_session()
     }
 
+    /// Ends the session of a sample whose deadline is nearest. Only without a disk.
+    fn evict_session(&self) -> bool {
+        for _ in 0..self.stripes.count() {
+            let turn = self.hand.fetch_add(1, Ordering::Relaxed);
+            let stripes = self.stripes.count() as u64;
+            let (index, round) = ((turn % stripes) as usize, turn / stripes);
+            let mut stripe = self.stripes.at(index).lock();
+            let slots = (stripe.slab.capacity() as u64).max(1);
+            let from = (round * u64::from(SAMPLE) % slots) as u32;
+            let nearest = stripe
+                .slab
+                .iter_range(from, SAMPLE)
+                .filter_map(|(_, node)| {
+                    let deadline = self.map.read(&node.key, |entry| entry.life().deadline)?;
+                    Some((deadline, node.key))
+                })
+                .min();
+            let Some((_, key)) = nearest else { continue };
+            let gone = self.vanish(&mut stripe, &key, |_| true);
+            drop(stripe);
+            if gone.is_some() {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                count(&self.counters.evicted);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl<V> Engine<V> {
     /// Lets clean values leave memory, a few of each of `stripes` stripes: those that were not
     /// touched for longest, of a sample. Returns how many left.
     pub(crate) fn evict(&self, stripes: usize) -> usize {
@@ -256,34 +287,5 @@ impl<V: Clone> Engine<V> {
         node.logged = logged_now;
         self.account(cost(State::Warm, bytes), cost(State::Cold, bytes));
         old
-    }
-
-    /// Ends the session of a sample whose deadline is nearest. Only without a disk.
-    fn evict_session(&self) -> bool {
-        for _ in 0..self.stripes.count() {
-            let turn = self.hand.fetch_add(1, Ordering::Relaxed);
-            let stripes = self.stripes.count() as u64;
-            let (index, round) = ((turn % stripes) as usize, turn / stripes);
-            let mut stripe = self.stripes.at(index).lock();
-            let slots = (stripe.slab.capacity() as u64).max(1);
-            let from = (round * u64::from(SAMPLE) % slots) as u32;
-            let nearest = stripe
-                .slab
-                .iter_range(from, SAMPLE)
-                .filter_map(|(_, node)| {
-                    let deadline = self.map.read(&node.key, |entry| entry.life().deadline)?;
-                    Some((deadline, node.key))
-                })
-                .min();
-            let Some((_, key)) = nearest else { continue };
-            let gone = self.vanish(&mut stripe, &key, |_| true);
-            drop(stripe);
-            if gone.is_some() {
-                self.count.fetch_sub(1, Ordering::Relaxed);
-                count(&self.counters.evicted);
-                return true;
-            }
-        }
-        false
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 
+use crate::clock::Tick;
 use crate::error::Result;
 use crate::id::Key;
 use crate::record::expiry::Life;
-use crate::store::disk::{Answer, Bases, Moment};
+use crate::store::disk::{Answer, Bases, Disk, Moment};
 use crate::store::engine::Engine;
 use crate::store::map::State;
-use crate::store::read::{Seen, with_bytes};
+use crate::store::read::{Cold, Seen, with_bytes};
 use crate::store::stripe::Stripe;
 
 /// How much a caller wants to know.
@@ -31,6 +32,8 @@ pub(crate) enum Need {
 pub(crate) struct Current<V> {
     /// It lives.
     pub(crate) alive: bool,
+    /// It does not live, but something of it is there that has expired.
+    pub(crate) over: bool,
     /// Its value, if it lives and was asked for.
     pub(crate) value: Option<Arc<V>>,
     pub(crate) life: Life,
@@ -46,6 +49,7 @@ struct Fetched<V> {
     list: Option<Arc<Bases>>,
     raw: Option<u64>,
     alive: bool,
+    over: bool,
     value: Option<Arc<V>>,
     life: Life,
     bytes: u32,
@@ -109,6 +113,7 @@ impl<V> Engine<V> {
             list: None,
             raw: None,
             alive: true,
+            over: false,
             value: None,
             life: Life::default(),
             bytes: 0,
@@ -126,34 +131,53 @@ impl<V> Engine<V> {
             Seen::Cold(life) => {
                 let list = disk.bases();
                 let found = self.read_bases(disk, &list, key, Some(life), now)?;
-                let (value, life, bytes) =
-                    found.map_or((None, life, 0), |(v, l, b)| (Some(v), l, b));
+                let bytes = found.as_ref().map_or(0, |cold| cold.bytes);
+                let value = found.map(|cold| cold.value);
                 let alive = value.is_some();
                 Ok(Some(Fetched { list: Some(list), alive, value, life, bytes, ..blank() }))
             }
             Seen::Nothing if need != Need::Value => {
                 let list = disk.bases();
-                let at = Moment { now, epoch: self.time.epoch() };
-                let (alive, life) = match with_bytes(|bytes| disk.find(&list, key, at, bytes)) {
-                    Ok(Answer::Value(life, _)) => (true, life),
-                    Ok(Answer::Absent) => (false, Life::default()),
+                let blank = Fetched { list: Some(list), alive: false, ..blank() };
+                let found =
+                    with_bytes(|bytes| self.ask(disk, blank.list.as_ref(), key, now, bytes));
+                Ok(Some(match found {
+                    Ok(Answer::Value { life, .. }) => Fetched { alive: true, life, ..blank },
+                    Ok(Answer::Over) => Fetched { over: true, ..blank },
+                    Ok(Answer::Absent) => blank,
                     // What cannot be read can be removed: it may be there.
                     Err(_) if need == Need::Doubt => {
-                        (true, Life { deadline: u32::MAX, ..Life::default() })
+                        let life = Life { deadline: u32::MAX, ..Life::default() };
+                        Fetched { alive: true, life, ..blank }
                     }
                     Err(error) => return Err(error),
-                };
-                Ok(Some(Fetched { list: Some(list), alive, life, ..blank() }))
+                }))
             }
             Seen::Nothing => {
                 let list = disk.bases();
                 let found = self.read_bases(disk, &list, key, None, now)?;
-                let (value, life, bytes) =
-                    found.map_or((None, Life::default(), 0), |(v, l, b)| (Some(v), l, b));
-                let alive = value.is_some();
-                Ok(Some(Fetched { list: Some(list), alive, value, life, bytes, ..blank() }))
+                let blank = Fetched { list: Some(list), alive: false, ..blank() };
+                let Some(cold) = found else {
+                    let found =
+                        with_bytes(|bytes| self.ask(disk, blank.list.as_ref(), key, now, bytes))?;
+                    return Ok(Some(Fetched { over: found == Answer::Over, ..blank }));
+                };
+                let Cold { value, life, bytes, .. } = cold;
+                Ok(Some(Fetched { alive: true, value: Some(value), life, bytes, ..blank }))
             }
         }
+    }
+
+    fn ask(
+        &self,
+        disk: &Disk,
+        list: Option<&Arc<Bases>>,
+        key: &Key,
+        now: Tick,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Answer> {
+        let at = Moment { now, epoch: self.time.epoch() };
+        list.map_or(Ok(Answer::Absent), |list| disk.find(list, key, at, bytes))
     }
 
     /// What the key holds, under its stripe. `None`: what was fetched is no longer the truth.
@@ -180,7 +204,8 @@ impl<V> Engine<V> {
         };
         let node = stripe.slab.get(slot)?;
         let (lsn, bytes) = (node.lsn(), node.bytes());
-        let mut current = Current { alive, value, life, lsn, in_map: true, bytes };
+        let over = !alive && state != State::Gone;
+        let mut current = Current { alive, over, value, life, lsn, in_map: true, bytes };
         if alive && need == Need::Value && current.value.is_none() {
             let fetched = fetched?;
             let valid = match state {
@@ -202,6 +227,7 @@ impl<V> Engine<V> {
         let lsn = self.disk.as_ref().map_or(0, |disk| disk.floor());
         let nothing = Current {
             alive: false,
+            over: false,
             value: None,
             life: Life::default(),
             lsn,
@@ -216,7 +242,8 @@ impl<V> Engine<V> {
             return None;
         }
         if !fetched.alive || fetched.life.is_over(now) {
-            return Some(nothing);
+            let over = fetched.over || fetched.alive;
+            return Some(Current { over, ..nothing });
         }
         let Fetched { value, life, bytes, .. } = fetched;
         Some(Current { alive: true, value, life, bytes, ..nothing })

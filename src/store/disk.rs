@@ -44,8 +44,15 @@ pub(crate) struct Bases {
 pub(crate) enum Answer {
     /// Nothing, or that it is gone.
     Absent,
+    /// It has expired.
+    Over,
     /// It lives; its value has been copied out.
-    Value(Life, Encoding),
+    Value {
+        life: Life,
+        encoding: Encoding,
+        /// An earlier run wrote it.
+        inherited: bool,
+    },
 }
 
 /// See the module's text.
@@ -89,13 +96,16 @@ pub(crate) struct Disk {
 pub(crate) struct Published {
     /// The one that counts.
     pub(crate) manifest: u64,
+    /// The bases that it names.
+    pub(crate) bases: Vec<u64>,
+    /// Bases that a `clear` has ended and a manifest may still name.
+    pub(crate) orphans: Vec<u64>,
     /// Files that this run found and does not own: never removed.
     pub(crate) strays: Vec<String>,
     /// Names with numbers below this one were there at opening.
     pub(crate) opened_at: u64,
     /// Something went wrong in a way that leaves open which manifest counts after a crash.
     pub(crate) ambiguous: bool,
-    pub(crate) collected: bool,
 }
 
 /// What a [`Disk`] is made of.
@@ -229,9 +239,11 @@ impl Disk {
                 Found::Tombstone => return Ok(Answer::Absent),
                 Found::Value { deadline, cap, idle } => {
                     let life = self.carry(layer, Life { deadline, cap, idle }, at);
-                    let encoding = layer.encoding();
-                    let over = life.is_over(at.now);
-                    return Ok(if over { Answer::Absent } else { Answer::Value(life, encoding) });
+                    if life.is_over(at.now) {
+                        return Ok(Answer::Over);
+                    }
+                    let (encoding, inherited) = (layer.encoding(), layer.inherited.is_some());
+                    return Ok(Answer::Value { life, encoding, inherited });
                 }
             }
         }
@@ -280,6 +292,7 @@ impl Disk {
         match manifest.publish(&*self.fs, &self.numbers) {
             Ok(number) => {
                 published.manifest = number;
+                published.bases = manifest.bases.iter().map(|base| base.number).collect();
                 published.ambiguous = false;
                 self.swap(list);
                 Ok(())
@@ -297,9 +310,17 @@ impl Disk {
             return;
         }
         self.log.release(self.cut());
-        let needed: Vec<u64> =
-            self.bases().layers.iter().map(|layer| layer.base.number()).collect();
-        let Ok(names) = self.fs.list() else { return };
+        // What the manifest names, not what the list does: a `clear` changes the list at once.
+        let needed = std::mem::take(&mut published.bases);
+        for number in std::mem::take(&mut published.orphans) {
+            if needed.contains(&number) {
+                published.orphans.push(number);
+            } else {
+                // A file that stays is harmless: nothing refers to it.
+                let _ = self.fs.remove(&Kind::Base.name(number));
+            }
+        }
+        let names = self.fs.list().unwrap_or_default();
         let mut manifests: Vec<u64> =
             names.iter().filter_map(|name| manifest_number(name)).collect();
         manifests.sort_unstable();
@@ -323,7 +344,7 @@ impl Disk {
                 let _ = self.fs.remove(name);
             }
         }
-        published.collected = true;
+        published.bases = needed;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clock::{DEAD, Tick};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Seed;
 use crate::id::Key;
-use crate::limits::ENTRY_OVERHEAD_BYTES;
+use crate::limits::{ENTRY_OVERHEAD_BYTES, VALUE_BYTES_MAX};
 use crate::log::frame::{Group, Op, Terms};
 use crate::log::segment::Encoding;
 use crate::log::{Durability, Log};
@@ -151,6 +151,9 @@ pub(crate) struct Change<V> {
     pub(crate) bytes: u32,
     /// Whether the key is known to be alive outside the map.
     pub(crate) was_cold: bool,
+    /// The session goes on: a deadline that was moved further meanwhile stays, and so does its
+    /// end.
+    pub(crate) later: bool,
 }
 
 impl<V> Engine<V> {
@@ -224,12 +227,17 @@ impl<V> Engine<V> {
                 ));
             }
         }
+        Ok(self.weigh(value, size))
+    }
+
+    /// What a value counts in `max_memory`'s account.
+    pub(crate) fn weigh(&self, value: &V, encoded: usize) -> u32 {
         let weight = match &self.settings.weigher {
             Some(weigher) => usize::try_from(weigher(value)).unwrap_or(usize::MAX),
-            None if self.disk.is_some() => size,
+            None if self.disk.is_some() => encoded,
             None => size_of::<V>(),
         };
-        Ok(u32::try_from(weight).unwrap_or(u32::MAX))
+        u32::try_from(weight.min(VALUE_BYTES_MAX)).unwrap_or(u32::MAX)
     }
 
     /// Times in ticks as the log has them.
@@ -299,7 +307,7 @@ impl<V> Engine<V> {
     /// must have been appended as `lsn`. Returns the value that was there, to be dropped after
     /// the stripe is unlocked.
     pub(crate) fn apply(&self, stripe: &mut Stripe, change: Change<V>, lsn: u64) -> Option<Arc<V>> {
-        let Change { key, new, life, bytes, was_cold } = change;
+        let Change { key, new, life, bytes, was_cold, later } = change;
         let generation = self.generation();
         let (state, value, raw) = match new {
             New::Warm(value) => (State::Warm, Some(value), None),
@@ -316,6 +324,7 @@ impl<V> Engine<V> {
             |entry| {
                 if entry.is_of(generation) {
                     let was = (entry.state(), entry.life());
+                    let life = if later { life.or_later(was.1) } else { life };
                     (entry.slot(), Some(was), entry.set(state, value.take(), life))
                 } else {
                     let slot = slab.borrow_mut().insert(key);

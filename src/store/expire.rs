@@ -15,6 +15,7 @@ use crate::log::frame::{Group, Op};
 use crate::metrics::count;
 use crate::store::engine::{Change, Engine, New, grace};
 use crate::store::map::{Entry, State};
+use crate::store::read::INHERITED;
 use crate::store::stripe::{Stripe, TICKS_PER_SECOND};
 
 /// How much of a stripe one hold of its lock may look at.
@@ -61,8 +62,10 @@ impl<V> Engine<V> {
         let may_vanish = match &self.disk {
             None => true,
             Some(disk) => {
-                let unknown =
-                    disk.bases().layers.is_empty() && !disk.flushing.load(Ordering::Acquire);
+                // Whoever asks later waits for what this rests on, so that must be known.
+                let unknown = lsn <= disk.log.durable()
+                    && disk.bases().layers.is_empty()
+                    && !disk.flushing.load(Ordering::Acquire);
                 lsn <= disk.cut() || unknown
             }
         };
@@ -77,7 +80,7 @@ impl<V> Engine<V> {
         let life = self
             .map
             .change(&key, |entry| (over(entry) || !entry.lives(now)).then(|| entry.life()))??;
-        let change = Change { key, new: New::Gone, life, bytes: 0, was_cold: false };
+        let change = Change { key, new: New::Gone, life, bytes: 0, was_cold: false, later: false };
         count(&self.counters.expired);
         Some(self.apply(stripe, change, lsn))
     }
@@ -151,11 +154,17 @@ impl<V> Engine<V> {
         self.time.looked(now);
     }
 
+    /// Gives back memory that many endings have left free, of one stripe in each call.
+    pub(crate) fn shrink_one(&self, turn: u64) {
+        let index = usize::try_from(turn).unwrap_or(0) % self.stripes.count();
+        self.stripes.at(index).lock().slab.shrink();
+    }
+
     /// Logs the touches of sessions that are back after a long absence.
     pub(crate) fn log_returned(&self) {
         for key in std::mem::take(&mut *self.returned.lock()) {
             let mut stripe = self.stripes.of(self.hash(&key)).lock();
-            self.log_touch_beyond(&mut stripe, key, |idle| grace(idle) / 2);
+            self.log_touch_beyond(&mut stripe, key, |_, idle| grace(idle) / 2);
         }
     }
 
@@ -168,12 +177,14 @@ impl<V> Engine<V> {
             let keys: Vec<Key> =
                 stripe.slab.iter_range(0, slots).map(|(_, node)| node.key).collect();
             for key in keys {
-                self.log_touch_beyond(&mut stripe, key, grace);
+                self.log_touch_beyond(&mut stripe, key, |lsn, idle| {
+                    if lsn == INHERITED { 0 } else { grace(idle) }
+                });
             }
         }
     }
 
-    fn log_touch_beyond(&self, stripe: &mut Stripe, key: Key, most: impl Fn(Tick) -> Tick) {
+    fn log_touch_beyond(&self, stripe: &mut Stripe, key: Key, most: impl Fn(u64, Tick) -> Tick) {
         let generation = self.generation();
         let found = self.map.read(&key, |entry| {
             let lives = entry.is_of(generation) && entry.state() != State::Gone;
@@ -182,7 +193,7 @@ impl<V> Engine<V> {
         let Some((slot, life)) = found.flatten() else { return };
         let Some(node) = stripe.slab.get(slot) else { return };
         let moved = life.deadline.saturating_sub(node.logged);
-        if life.idle > 0 && !life.is_over(self.now()) && moved > most(life.idle) {
+        if life.idle > 0 && !life.is_over(self.now()) && moved > most(node.lsn(), life.idle) {
             self.log_touches(stripe, &[(slot, key)]);
         }
     }

@@ -102,12 +102,11 @@ impl<V: Clone> Engine<V> {
                 count(&self.counters.flushes);
                 self.settle_flushed(&flushed, taken.cut);
             }
-            // Cleared meanwhile: nothing of it is to be kept.
-            Ok(false) => {}
-            Err(_) => self.give_back(taken.lists),
+            // Not published. After a `clear` the lists hold keys written since as well.
+            Ok(false) | Err(_) => self.give_back(taken.lists),
         }
         disk.flushing.store(false, Ordering::Release);
-        if done.is_ok() {
+        if matches!(done, Ok(true)) {
             disk.collect(&mut disk.publish.lock());
         } else if exact {
             disk.log.abandon_heal();
@@ -306,7 +305,7 @@ impl<V: Clone> Engine<V> {
             Content::Cold => with_bytes(|bytes| {
                 // The times in the base are older than the entry's and decide nothing.
                 let at = Moment { now: 0, epoch: self.time.epoch() };
-                let Answer::Value(_, encoding) = disk.find(list, &key, at, bytes)? else {
+                let Answer::Value { encoding, .. } = disk.find(list, &key, at, bytes)? else {
                     return Ok(());
                 };
                 let raw = RawValue { bytes: bytes.as_slice().into(), encoding };

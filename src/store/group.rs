@@ -114,6 +114,8 @@ struct Step<V> {
     index: usize,
     new: Option<(New<V>, u32)>,
     life: Life,
+    /// The session goes on: a reader may have extended it further meanwhile.
+    goes_on: bool,
 }
 
 impl<V: Clone> Engine<V> {
@@ -136,6 +138,9 @@ impl<V: Clone> Engine<V> {
             decision: Decision::Keep,
         });
         let mut slots = Slots { slots: slots.collect() };
+        for (key, _) in keys.iter().zip(&currents).filter(|(_, current)| current.alive) {
+            self.keep_alive(key);
+        }
         let inside = Inside::enter();
         let result = decide(&mut slots);
         let done = with_group(|group| {
@@ -191,16 +196,17 @@ impl<V: Clone> Engine<V> {
                 Decision::Remove => {
                     group.add(&Op::Remove(*key));
                     *ends = true;
-                    Step { index, new: Some((New::Gone, 0)), life: current.life }
+                    Step { index, new: Some((New::Gone, 0)), life: current.life, goes_on: false }
                 }
                 Decision::Expire(expiry) => {
                     let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
                     let life = terms_of(expiry, cap)?;
                     *ends |= life.deadline < current.life.deadline;
                     group.add(&Op::Terms(*key, self.terms(life)));
-                    Step { index, new: None, life }
+                    Step { index, new: None, life, goes_on: false }
                 }
                 Decision::Set(value, wish) => {
+                    let goes_on = current.alive && matches!(wish, Wish::Same);
                     let life = match wish {
                         Wish::New(expiry) => terms_of(expiry, None)?,
                         Wish::Same if !current.alive => terms_of(Expiry::Default, None)?,
@@ -210,7 +216,8 @@ impl<V: Clone> Engine<V> {
                         }
                     };
                     let bytes = self.encode(group, *key, life, &value)?;
-                    Step { index, new: Some((New::Warm(Arc::new(*value)), bytes)), life }
+                    let new = Some((New::Warm(Arc::new(*value)), bytes));
+                    Step { index, new, life, goes_on }
                 }
             };
             steps.push(step);
@@ -226,12 +233,12 @@ impl<V: Clone> Engine<V> {
         step: Step<V>,
         lsn: u64,
     ) -> Option<Arc<V>> {
-        let Step { new, life, .. } = step;
+        let Step { new, life, goes_on, .. } = step;
         match new {
             Some((New::Gone, _)) => self.put_gone(stripe, key, current, lsn),
             Some((new, bytes)) => {
                 let was_cold = current.alive && !current.in_map;
-                self.apply(stripe, Change { key, new, life, bytes, was_cold }, lsn)
+                self.apply(stripe, Change { key, new, life, bytes, was_cold, later: goes_on }, lsn)
             }
             None => {
                 self.apply_terms(stripe, key, current, life, lsn);

@@ -112,7 +112,10 @@ enum Job {
 
 fn time_loop<V: Clone>(engine: &Engine<V>, stopped: &Receiver<()>) {
     let period = Duration::from_millis(KEEPER_PERIOD_MS);
+    let mut turn = 0;
     while stopped.recv_timeout(period).is_err_and(|error| error.is_timeout()) {
+        turn += 1;
+        engine.shrink_one(turn);
         engine.time.advance();
         let clock = engine.time.clock();
         let began = clock.boot_ms();

@@ -124,7 +124,11 @@ impl<V: Clone> Engine<V> {
             let _ = disk.fs.remove(&name);
             let _ = disk.fs.remove(&Kind::Base.name(number));
         }
-        self.publish_merged(disk, inputs, made?, number, floor)
+        match made {
+            // A `clear` has ended what was being merged.
+            Err(_) if disk.floor() != floor => Ok(()),
+            made => self.publish_merged(disk, inputs, made?, number, floor),
+        }
     }
 
     fn merge_into(

@@ -219,10 +219,11 @@ impl<V: Clone> Opening<V> {
         let log = Log::new(self.log_setup(&fs, &numbers, identity, &recovered, cut, rewrite));
         let published = Published {
             manifest: manifest_number,
+            bases: manifest.bases.iter().map(|base| base.number).collect(),
+            orphans: Vec::new(),
             strays: recovered.strays.clone(),
             opened_at: names.highest + 1,
             ambiguous: false,
-            collected: false,
         };
         let seed = Seed::from_bytes(manifest.seed);
         let inherited_mark = time.epoch().tick(mark);

@@ -25,6 +25,18 @@ pub(crate) enum Touch {
     No,
 }
 
+/// The LSN of an entry whose record an earlier run wrote: its deadline has had its grace.
+pub(crate) const INHERITED: u64 = 0;
+
+/// What was found in the bases.
+pub(crate) struct Cold<V> {
+    pub(crate) value: Arc<V>,
+    pub(crate) life: Life,
+    /// Encoded.
+    pub(crate) bytes: u32,
+    pub(crate) inherited: bool,
+}
+
 /// What a look into the map found.
 pub(crate) enum Seen<V> {
     /// Nothing: the bases speak.
@@ -167,11 +179,12 @@ impl<V> Engine<V> {
             };
             count(&self.counters.cold_reads);
             let list = disk.bases();
-            let Some((value, life, bytes)) = self.read_bases(disk, &list, key, newer, now)? else {
+            let Some(cold) = self.read_bases(disk, &list, key, newer, now)? else {
                 return Ok(None);
             };
+            let value = cold.value.clone();
             if touch == Touch::Yes {
-                self.promote(disk, &list, key, newer, life, value.clone(), bytes);
+                self.promote(disk, &list, key, newer.is_some(), cold);
             }
             return Ok(Some(value));
         }
@@ -186,44 +199,38 @@ impl<V> Engine<V> {
         key: &Key,
         newer: Option<Life>,
         now: Tick,
-    ) -> Result<Option<(Arc<V>, Life, u32)>> {
+    ) -> Result<Option<Cold<V>>> {
         with_bytes(|bytes| {
             let now = if newer.is_some() { 0 } else { now };
             let at = Moment { now, epoch: self.time.epoch() };
-            let Answer::Value(life, encoding) = disk.find(list, key, at, bytes)? else {
+            let Answer::Value { life, encoding, inherited } = disk.find(list, key, at, bytes)?
+            else {
                 return Ok(None);
             };
-            let value = self.decode(key, bytes, encoding)?;
-            let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            Ok(Some((Arc::new(value), newer.unwrap_or(life), size)))
+            let value = Arc::new(self.decode(key, bytes, encoding)?);
+            let bytes = self.weigh(&value, bytes.len());
+            let life = newer.unwrap_or(life);
+            Ok(Some(Cold { value, life, bytes, inherited }))
         })
     }
 
     /// Puts what a reader found in the bases into the map, if it is still the truth there and
     /// nobody is writing. A reader never waits.
-    fn promote(
-        &self,
-        disk: &Disk,
-        list: &Arc<Bases>,
-        key: &Key,
-        newer: Option<Life>,
-        life: Life,
-        value: Arc<V>,
-        bytes: u32,
-    ) {
+    fn promote(&self, disk: &Disk, list: &Arc<Bases>, key: &Key, known: bool, cold: Cold<V>) {
         if self.is_over_memory() {
-            return;
+            // One comes, others go: what is promoted here can go the same way.
+            self.evict(2);
         }
         let Some(mut stripe) = self.stripes.of(self.hash(key)).try_lock() else { return };
         // A later tick than the one the value was read at: a merge may have dropped it since.
-        let now = self.now();
-        if !disk.is_current(list) || life.is_over(now) {
+        if !disk.is_current(list) || cold.life.is_over(self.now()) {
             return;
         }
         let mut left = None;
-        let promoted = match newer {
-            None => self.promote_new(&mut stripe, list.cut, key, (value, life, bytes), &mut left),
-            Some(_) => self.warm_up(&mut stripe, key, State::Cold, value, bytes),
+        let promoted = if known {
+            self.warm_up(&mut stripe, key, State::Cold, cold.value, cold.bytes)
+        } else {
+            self.promote_new(&mut stripe, list.cut, key, cold, &mut left)
         };
         drop(stripe);
         drop(left);
@@ -237,9 +244,10 @@ impl<V> Engine<V> {
         stripe: &mut Stripe,
         cut: u64,
         key: &Key,
-        (value, life, bytes): (Arc<V>, Life, u32),
+        cold: Cold<V>,
         left: &mut Option<Arc<V>>,
     ) -> bool {
+        let Cold { value, life, bytes, inherited } = cold;
         let generation = self.generation();
         let present = self.map.read(key, |entry| entry.is_of(generation)).unwrap_or(false);
         if present {
@@ -250,7 +258,7 @@ impl<V> Engine<V> {
         (entry, *left) = self.place(stripe, key, State::Warm, Some(value), touched);
         if let Some(node) = stripe.slab.get_mut(entry) {
             // As new as the bases: clean, until it is written again.
-            node.set_lsn(cut);
+            node.set_lsn(if inherited { INHERITED } else { cut });
             node.logged = life.deadline;
             node.set_bytes(bytes);
         }
@@ -318,7 +326,7 @@ impl<V> Engine<V> {
         let value = Arc::new(self.decode(key, &raw.bytes, raw.encoding)?);
         let mut stripe = lock.lock();
         let same = self.raw(&stripe, key).is_some_and(|(_, now)| now == lsn);
-        let bytes = u32::try_from(raw.bytes.len()).unwrap_or(u32::MAX);
+        let bytes = self.weigh(&value, raw.bytes.len());
         if same && self.warm_up(&mut stripe, key, State::Raw, value.clone(), bytes) {
             return Ok(Some(value));
         }

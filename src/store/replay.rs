@@ -65,7 +65,11 @@ impl<V: Clone> Engine<V> {
         };
         let was_cold = matches!(new, New::Gone);
         let mut stripe = self.stripes.of(self.hash(&key)).lock();
-        drop(self.apply(&mut stripe, Change { key, new, life, bytes, was_cold }, lsn));
+        drop(self.apply(
+            &mut stripe,
+            Change { key, new, life, bytes, was_cold, later: false },
+            lsn,
+        ));
     }
 
     fn redo_terms(&self, key: Key, life: Life, lsn: u64) {
@@ -79,7 +83,7 @@ impl<V: Clone> Engine<V> {
         let in_map = state.is_some();
         let bytes = self.raw(&stripe, &key).map_or(0, |(raw, _)| raw.bytes.len());
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let current = Current { alive: true, value: None, life, lsn, in_map, bytes };
+        let current = Current { alive: true, over: false, value: None, life, lsn, in_map, bytes };
         self.apply_terms(&mut stripe, key, &current, life, lsn);
     }
 

@@ -177,6 +177,7 @@ impl Slab {
     }
 
     /// Nodes in use.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -105,11 +105,13 @@ impl Wheel {
     }
 
     /// Nodes that are filed, the pending ones included.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Whether no node is filed.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -42,7 +42,7 @@ impl<V: Clone> Engine<V> {
         with_group(|group| {
             let bytes = self.encode(group, key, life, &value)?;
             let new = New::Warm(Arc::new(value));
-            let change = Change { key, new, life, bytes, was_cold: false };
+            let change = Change { key, new, life, bytes, was_cold: false, later: false };
             let mut stripe = self.stripes.of(self.hash(&key)).lock();
             let lsn = self.append(group)?;
             let old = self.apply(&mut stripe, change, lsn);
@@ -73,8 +73,11 @@ impl<V: Clone> Engine<V> {
             }
             let lsn = self.append(group)?;
             let new = New::Warm(Arc::new(value));
-            let old =
-                self.apply(&mut stripe, Change { key, new, life, bytes, was_cold: false }, lsn);
+            let old = self.apply(
+                &mut stripe,
+                Change { key, new, life, bytes, was_cold: false, later: false },
+                lsn,
+            );
             drop(stripe);
             drop(old);
             Ok(Pending::new(self.log(), lsn, level, true))
@@ -96,6 +99,9 @@ impl<V: Clone> Engine<V> {
         let Some(value) = &current.value else {
             return Ok(Pending::new(self.log(), current.lsn, level, None));
         };
+        // From here on no reader can find it expired before the closure is done, unless that
+        // takes longer than the idle time.
+        self.keep_alive(&key);
         let inside = Inside::enter();
         let mut copy = V::clone(value);
         let result = change(&mut copy);
@@ -105,13 +111,27 @@ impl<V: Clone> Engine<V> {
             let lsn = self.append(group)?;
             let new = New::Warm(Arc::new(copy));
             let was_cold = !current.in_map;
-            let old = self.apply(&mut stripe, Change { key, new, life, bytes, was_cold }, lsn);
+            let old = self.apply(
+                &mut stripe,
+                Change { key, new, life, bytes, was_cold, later: true },
+                lsn,
+            );
             Ok((old, lsn))
         });
         drop(inside);
         drop(stripe);
         let (_, lsn) = old?;
         Ok(Pending::new(self.log(), lsn, level, Some(result)))
+    }
+
+    /// Touches a session that is about to be changed.
+    pub(crate) fn keep_alive(&self, key: &Key) {
+        let (now, generation) = (self.now(), self.generation());
+        self.map.read(key, |entry| {
+            if entry.is_of(generation) && entry.lives(now) {
+                entry.touch(now);
+            }
+        });
     }
 
     /// Ends a session. False if there was none.
@@ -133,7 +153,8 @@ impl<V: Clone> Engine<V> {
         self.enter()?;
         let level = self.removal_level(level);
         let (mut stripe, current) = self.lock(&key, need)?;
-        if !current.alive {
+        // What has only expired is ended as well: an opening might grant it more time.
+        if !current.alive && (!current.over || self.disk.is_none()) {
             return Ok(Pending::new(self.log(), current.lsn, level, (false, None)));
         }
         let lsn = with_group(|group| {
@@ -143,7 +164,7 @@ impl<V: Clone> Engine<V> {
         let old = self.put_gone(&mut stripe, key, &current, lsn);
         drop(stripe);
         drop(old);
-        Ok(Pending::new(self.log(), lsn, level, (true, current.value)))
+        Ok(Pending::new(self.log(), lsn, level, (current.alive, current.value)))
     }
 
     /// Applies a removal: a tombstone while a base may know the key, nothing otherwise.
@@ -160,7 +181,8 @@ impl<V: Clone> Engine<V> {
             return entry.value().cloned();
         }
         let life = current.life;
-        let change = Change { key, new: New::Gone, life, bytes: 0, was_cold: !current.in_map };
+        let was_cold = current.alive && !current.in_map;
+        let change = Change { key, new: New::Gone, life, bytes: 0, was_cold, later: false };
         self.apply(stripe, change, lsn)
     }
 
@@ -205,7 +227,14 @@ impl<V: Clone> Engine<V> {
             (None, Some(raw)) => New::Raw(raw),
             (None, None) => New::Cold,
         };
-        let change = Change { key, new, life, bytes: current.bytes, was_cold: !current.in_map };
+        let change = Change {
+            key,
+            new,
+            life,
+            bytes: current.bytes,
+            was_cold: !current.in_map,
+            later: false,
+        };
         // The value that comes back is the one that was put in again.
         drop(self.apply(stripe, change, lsn));
     }
@@ -224,7 +253,7 @@ impl<V: Clone> Engine<V> {
         self.enter()?;
         // At most one generation's leavings exist, so that generations may be numbered anew.
         self.sweep(usize::MAX);
-        let publish = self.disk.as_ref().map(|disk| disk.publish.lock());
+        let mut publish = self.disk.as_ref().map(|disk| disk.publish.lock());
         let mut guards: Vec<_> =
             (0..self.stripes.count()).map(|index| self.stripes.at(index).lock()).collect();
         let mut group = Group::default();
@@ -239,7 +268,9 @@ impl<V: Clone> Engine<V> {
         drop(leavings);
         self.count.store(0, Ordering::Relaxed);
         self.memory.store(0, Ordering::Relaxed);
-        if let Some(disk) = &self.disk {
+        if let (Some(disk), Some(published)) = (&self.disk, &mut publish) {
+            let layers = &disk.bases().layers;
+            published.orphans.extend(layers.iter().map(|layer| layer.base.number()));
             disk.floor.store(lsn, Ordering::Release);
             disk.swap(crate::store::disk::Bases { layers: Vec::new(), cut: disk.cut() });
         }

@@ -66,7 +66,7 @@ proptest! {
             Arc::new(open(&fs, &name, number, true).unwrap())
         }).collect();
         let mut out = Builder::create(&fs, "out", meta(9)).unwrap();
-        let (mut adjust, mut pace) = (|_: &Base, _: &mut Record| Ok(()), |_: u64| Ok(()));
+        let (mut adjust, mut pace) = (|_: &Base, _: &mut Record| Ok(Expired::Drop), |_: u64| Ok(()));
         let counts = merge(&bases, bottom, now, &mut out, &mut adjust, &mut pace).unwrap();
         out.finish().unwrap();
         let (base, model) = (open(&fs, "out", 9, true).unwrap(), merged(&models, bottom, now));
