@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 use sessile::testing::{
     ColdReads, Decision, Level, ManualClock, Model, OP_BYTES, Op, Seen, Step, Value, Wish,
 };
-use sessile::{Background, Durability, Error, Expiry, Key, Read, Store};
+use sessile::{Background, Clock, Durability, Error, Expiry, Key, Read, Store, Timestamp};
 
 const IDLE: Duration = Duration::from_secs(60);
 const ABSOLUTE: Duration = Duration::from_secs(1200);
@@ -75,7 +75,7 @@ impl Pair {
         let clock = ManualClock::new();
         let idle = case.idle.then_some(IDLE);
         let cold_reads = if case.tight { ColdReads::MayTouch } else { ColdReads::Touch };
-        let now = sessile::Clock::wall(&clock);
+        let now = clock.wall();
         let keys = (0..case.keys).map(|key| Key::of([key])).collect();
         let mut pair = Pair {
             case,
@@ -261,25 +261,30 @@ impl Pair {
                 self.clock.advance(time);
                 self.model.advance(time);
             }
+            Op::SetBack(time) => {
+                let wall = self.clock.wall().as_millis();
+                self.clock.set_wall(Timestamp::from_millis(wall - time.as_millis() as i64));
+            }
             Op::Reopen(pause) => {
                 fine(self.store.take().expect("it is open").close())?;
                 self.model.close();
-                self.pause(pause);
-                self.open()?;
+                self.reopen(pause)?;
             }
             Op::Crash(pause) => {
                 self.crash();
                 self.model.crash();
-                self.pause(pause);
-                self.open()?;
+                // How far a killed store knows the time is nothing to rely on.
+                self.clock.set_wall(self.model.time().max(self.clock.wall()));
+                self.reopen(pause)?;
             }
         }
         self.check()
     }
 
-    fn pause(&mut self, pause: Duration) {
+    fn reopen(&mut self, pause: Duration) -> Checked {
         self.clock.advance(pause);
-        self.model.advance(pause);
+        self.model.open_at(self.clock.wall());
+        self.open()
     }
 
     /// Leaves what the process would have left if it had been killed now.

@@ -14,7 +14,7 @@ use crate::log::frame::{Group, Op};
 use crate::log::{Durability, Log};
 use crate::metrics::count;
 use crate::store::disk::Disk;
-use crate::store::engine::{Engine, WhenFull, cost};
+use crate::store::engine::{Engine, WhenFull, cost, let_go};
 use crate::store::map::State;
 use crate::store::read::Seen;
 use crate::store::stripe::Stripe;
@@ -196,7 +196,8 @@ impl<V: Clone> Engine<V> {
             let Some((_, key)) = nearest else { continue };
             let gone = self.vanish(&mut stripe, &key, |_| true);
             drop(stripe);
-            if gone.is_some() {
+            if let Some(gone) = gone {
+                let_go(gone.into_value());
                 self.count.fetch_sub(1, Ordering::Relaxed);
                 count(&self.counters.evicted);
                 return true;
@@ -219,6 +220,7 @@ impl<V> Engine<V> {
             let dropped = self.evict_from(&mut stripe, round);
             drop(stripe);
             evicted += dropped.len();
+            let_go(dropped);
         }
         self.counters.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
         evicted
@@ -264,7 +266,7 @@ impl<V> Engine<V> {
             let entry = self.vanish(stripe, &key, |entry| {
                 entry.is_of(generation) && entry.life().deadline == logged
             })?;
-            return entry.value().cloned();
+            return entry.into_value();
         }
         if life.is_over(self.now()) {
             return None;

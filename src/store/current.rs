@@ -204,7 +204,8 @@ impl<V> Engine<V> {
         };
         let node = stripe.slab.get(slot)?;
         let (lsn, bytes) = (node.lsn(), node.bytes());
-        let over = !alive && state != State::Gone;
+        // A tombstone that expiry left has its idle time still; one that was logged has none.
+        let over = !alive && (state != State::Gone || life.idle > 0);
         let mut current = Current { alive, over, value, life, lsn, in_map: true, bytes };
         if alive && need == Need::Value && current.value.is_none() {
             let fetched = fetched?;

@@ -5,6 +5,7 @@
 //! for the level that was asked for.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -413,6 +414,14 @@ impl<V> Engine<V> {
     pub(crate) fn refuse(&self, message: String) -> Error {
         count(&self.counters.refused);
         Error::new(ErrorKind::Full, message)
+    }
+}
+
+/// Drops users' values where no user is to take a panic of theirs: on the store's own threads,
+/// and for values that have nothing to do with the call. The panic's message has been printed.
+pub(crate) fn let_go<V>(values: impl IntoIterator<Item = Arc<V>>) {
+    for value in values {
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
     }
 }
 

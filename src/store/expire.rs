@@ -13,7 +13,7 @@ use crate::id::Key;
 use crate::limits::WHEEL_BATCH_MAX;
 use crate::log::frame::{Group, Op};
 use crate::metrics::count;
-use crate::store::engine::{Change, Engine, New, grace};
+use crate::store::engine::{Change, Engine, New, grace, let_go};
 use crate::store::map::{Entry, State};
 use crate::store::read::INHERITED;
 use crate::store::stripe::{Stripe, TICKS_PER_SECOND};
@@ -46,7 +46,7 @@ impl<V> Engine<V> {
         self.log_touches(&mut stripe, &touched);
         drop(stripe);
         // Users' `Drop` runs without the lock.
-        drop(dropped);
+        let_go(dropped);
         budget == 0
     }
 
@@ -62,8 +62,11 @@ impl<V> Engine<V> {
         let may_vanish = match &self.disk {
             None => true,
             Some(disk) => {
-                // Whoever asks later waits for what this rests on, so that must be known.
-                let unknown = lsn <= disk.log.durable()
+                // Whoever asks later waits for what this rests on. For an idle deadline that is
+                // not in the log: an opening would grant it more time.
+                let fixed = self.map.read(&key, |entry| entry.life().idle == 0) == Some(true);
+                let unknown = fixed
+                    && lsn <= disk.log.durable()
                     && disk.bases().layers.is_empty()
                     && !disk.flushing.load(Ordering::Acquire);
                 lsn <= disk.cut() || unknown
@@ -74,7 +77,7 @@ impl<V> Engine<V> {
             let entry = self.vanish(stripe, &key, over)?;
             self.count.fetch_sub(1, Ordering::Relaxed);
             count(&self.counters.expired);
-            return Some(entry.value().cloned());
+            return Some(entry.into_value());
         }
         // Under the map's lock no reader can extend it between the look and the change.
         let life = self

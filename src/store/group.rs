@@ -138,9 +138,6 @@ impl<V: Clone> Engine<V> {
             decision: Decision::Keep,
         });
         let mut slots = Slots { slots: slots.collect() };
-        for (key, _) in keys.iter().zip(&currents).filter(|(_, current)| current.alive) {
-            self.keep_alive(key);
-        }
         let inside = Inside::enter();
         let result = decide(&mut slots);
         let done = with_group(|group| {

@@ -85,6 +85,10 @@ impl<V> Entry<V> {
         self.value.as_ref()
     }
 
+    pub(crate) fn into_value(self) -> Option<Arc<V>> {
+        self.value
+    }
+
     pub(crate) fn life(&self) -> Life {
         Life { deadline: self.deadline.load(Ordering::Relaxed), cap: self.cap, idle: self.idle }
     }

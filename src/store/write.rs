@@ -12,7 +12,8 @@ use crate::log::Durability;
 use crate::log::frame::{Group, Op};
 use crate::record::expiry::{Expiry, Life, terms};
 use crate::store::current::{Current, Need};
-use crate::store::engine::{Change, Engine, Inside, New, with_group};
+use crate::store::engine::{Change, Engine, Inside, New, let_go, with_group};
+use crate::store::map::Entry;
 use crate::store::pending::Pending;
 use crate::store::stripe::Stripe;
 
@@ -125,7 +126,7 @@ impl<V: Clone> Engine<V> {
     }
 
     /// Touches a session that is about to be changed.
-    pub(crate) fn keep_alive(&self, key: &Key) {
+    fn keep_alive(&self, key: &Key) {
         let (now, generation) = (self.now(), self.generation());
         self.map.read(key, |entry| {
             if entry.is_of(generation) && entry.lives(now) {
@@ -178,9 +179,9 @@ impl<V: Clone> Engine<V> {
         if self.disk.is_none() {
             let entry = self.vanish(stripe, &key, |_| true)?;
             self.count.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-            return entry.value().cloned();
+            return entry.into_value();
         }
-        let life = current.life;
+        let life = Life::default();
         let was_cold = current.alive && !current.in_map;
         let change = Change { key, new: New::Gone, life, bytes: 0, was_cold, later: false };
         self.apply(stripe, change, lsn)
@@ -288,7 +289,8 @@ impl<V: Clone> Engine<V> {
             let mut at = 0;
             while (at as usize) < slab.capacity() {
                 for (_, node) in slab.iter_range(at, STEP) {
-                    drop(self.map.remove_if(&node.key, |entry| !entry.is_of(generation)));
+                    let left = self.map.remove_if(&node.key, |entry| !entry.is_of(generation));
+                    let_go(left.and_then(Entry::into_value));
                 }
                 at += STEP;
                 swept += STEP as usize;

@@ -195,6 +195,12 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
         self.now_ms += i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4);
     }
 
+    /// The time at which a closed store is opened, by the wall clock: no earlier than it was
+    /// closed, to the tick, whatever that clock says.
+    pub fn open_at(&mut self, wall: Timestamp) {
+        self.now_ms = wall.as_millis().max(self.now() * TICK_MS);
+    }
+
     fn life(&self, expiry: Expiry, cap: Option<i64>) -> Life {
         let now = self.now();
         let latest = now + ticks(LIFETIME_MAX);
@@ -282,7 +288,14 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
 
     /// As [`Store::rename`](crate::Store::rename); the keys must differ.
     pub fn rename(&mut self, old: &Key, new: &Key) -> bool {
-        let Some(Session { value, life }) = self.session(old).cloned() else { return false };
+        let Some(Session { value, life }) = self.session(old).cloned() else {
+            // A store may or may not count it as a read of the other one.
+            let now = self.now();
+            if let Some(other) = self.world.get_mut(new).filter(|other| other.life.latest > now) {
+                other.life = other.life.read(now, ColdReads::MayTouch);
+            }
+            return false;
+        };
         let world = self.change(Some(vec![*old, *new]));
         world.remove(old);
         world.insert(*new, Session { value, life: Life { logged: life.earliest, ..life } });

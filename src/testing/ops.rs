@@ -74,6 +74,8 @@ pub enum Op {
     Merge,
     /// Let time pass.
     Advance(Duration),
+    /// Set the wall clock back. Nobody notices before the store is opened the next time.
+    SetBack(Duration),
     /// Close, let time pass, open.
     Reopen(Duration),
     /// Kill, let time pass, open.
@@ -179,6 +181,7 @@ impl Op {
             49..51 => Op::Merge,
             51..55 => Op::Reopen(if b & 1 == 0 { Duration::ZERO } else { time(a) }),
             55..58 => Op::Crash(if b & 1 == 0 { Duration::ZERO } else { time(a) }),
+            58 if b & 1 == 0 => Op::SetBack(time(a)),
             _ => Op::Advance(time(a)),
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Bench, check, fill, share};
 use crate::Result;
+use crate::heap;
 use crate::keys::Key;
 use crate::measure::{Stop, crew, until};
 use crate::report::{Line, Unit};
@@ -32,6 +33,7 @@ pub fn warm<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
     }
     ours.close()?;
     theirs.close()?;
+    heap::tidy();
     Ok(lines)
 }
 
@@ -86,6 +88,7 @@ fn sweep<R: Rival>(bench: &Bench, dir: &Path, threads: usize) -> Result<f64> {
     })?;
     drop(clients);
     store.close()?;
+    heap::tidy();
     Ok(rate)
 }
 

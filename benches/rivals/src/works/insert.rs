@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, insert_shares};
 use crate::Result;
+use crate::heap;
 use crate::measure::{Stop, crew, until};
 use crate::record::Record;
 use crate::report::{Line, Unit};
@@ -48,6 +49,7 @@ fn fresh<R: Rival>(bench: &Bench, level: Level, threads: usize) -> Result<f64> {
     drop(clients);
     store.close()?;
     scratch::remove(&dir)?;
+    heap::tidy();
     Ok(rate)
 }
 
