@@ -90,7 +90,7 @@ pub use record::codec::Bincode;
 pub use record::codec::Json;
 #[cfg(feature = "postcard")]
 pub use record::codec::Postcard;
-pub use record::codec::{Codec, CodecError};
+pub use record::codec::{Codec, CodecError, Sink};
 pub use record::expiry::Expiry;
 pub use store::{
     Background, Builder, Iter, Read, Recovery, Salvage, Slots, Store, SuspectClock, WhenFull,

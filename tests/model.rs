@@ -1,13 +1,17 @@
 //! The store against the naive model: any operations in any order, with flushes, merges,
 //! reopenings and crashes between them, leave both with the same sessions.
-#![cfg(feature = "testing")]
+#![cfg(all(feature = "testing", any(feature = "bincode", feature = "postcard", feature = "json")))]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{Directory, copy_of};
+use common::{Directory, copy_to};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
 use sessile::testing::{
@@ -29,17 +33,20 @@ struct Case {
     read: Read,
     /// After each step values are read too, which brings replayed ones into memory.
     peeks: bool,
+    /// A thread flushes and merges all the time.
+    beside: bool,
 }
 
 impl Case {
-    fn from_byte(byte: u8) -> Case {
-        let tight = byte & 3 == 3;
+    fn from_byte(byte: u8, beside: bool) -> Case {
+        let tight = byte & 7 == 7;
         Case {
             keys: if tight { 40 } else { 12 },
             tight,
-            idle: byte & 0x1c != 0,
+            idle: byte & 0x18 != 0,
             read: if byte & 0x20 == 0 { Read::Mmap } else { Read::Pread },
             peeks: byte & 0x40 == 0,
+            beside,
         }
     }
 }
@@ -50,8 +57,43 @@ struct Pair {
     clock: ManualClock,
     directory: Directory,
     store: Option<Store<String>>,
+    beside: Option<Beside>,
     model: Model<(u16, usize)>,
     keys: Vec<Key>,
+}
+
+/// A thread that flushes and merges until it is told to stop.
+struct Beside {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Beside {
+    fn start(store: Store<String>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let work = move || {
+            while !stopped.load(Ordering::Relaxed) {
+                store.flush()?;
+                store.flush()?;
+                store.merge()?;
+            }
+            Ok(())
+        };
+        Beside { stop, thread: Some(thread::spawn(work)) }
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take();
+        thread.map_or(Ok(()), |thread| thread.join().expect("it does not panic"))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
 }
 
 type Checked<T = ()> = Result<T, TestCaseError>;
@@ -74,14 +116,16 @@ impl Pair {
     fn new(case: Case) -> Checked<Pair> {
         let clock = ManualClock::new();
         let idle = case.idle.then_some(IDLE);
-        let cold_reads = if case.tight { ColdReads::MayTouch } else { ColdReads::Touch };
+        let cold_reads =
+            if case.tight || case.beside { ColdReads::MayTouch } else { ColdReads::Touch };
         let now = clock.wall();
         let keys = (0..case.keys).map(|key| Key::of([key])).collect();
         let mut pair = Pair {
             case,
             clock,
-            directory: Directory::new("model"),
+            directory: Directory::quick("model"),
             store: None,
+            beside: None,
             model: Model::new(now, idle, ABSOLUTE).cold_reads(cold_reads),
             keys,
         };
@@ -100,7 +144,9 @@ impl Pair {
             .max_memory(1 << 20)
             .read(self.case.read);
         builder = if self.case.idle { builder.idle(IDLE) } else { builder.no_idle() };
-        self.store = Some(fine(builder.open_fs(common::unsynced(self.directory.path())))?);
+        let store = fine(builder.open_fs(common::unsynced(self.directory.path())))?;
+        self.beside = self.case.beside.then(|| Beside::start(store.clone()));
+        self.store = Some(store);
         Ok(())
     }
 
@@ -169,7 +215,8 @@ impl Pair {
                 prop_assert_eq!(got, self.model.peek(&key).copied());
             }
             Op::Insert { key, value, wish, level } => {
-                let (key, (text, known), expiry) = (self.key(key), self.value(value), self.expiry(wish));
+                let (key, (text, known), expiry) =
+                    (self.key(key), self.value(value), self.expiry(wish));
                 let result = self.store(level).insert_with(key, text, expiry);
                 if self.admitted(result)?.is_some() {
                     self.model.insert(key, known, expiry);
@@ -177,7 +224,8 @@ impl Pair {
                 }
             }
             Op::Create { key, value, wish, level } => {
-                let (key, (text, known), expiry) = (self.key(key), self.value(value), self.expiry(wish));
+                let (key, (text, known), expiry) =
+                    (self.key(key), self.value(value), self.expiry(wish));
                 let result = self.store(level).create_with(key, text, expiry);
                 if let Some(created) = self.admitted(result)? {
                     prop_assert_eq!(created, self.model.create(key, known, expiry));
@@ -245,7 +293,8 @@ impl Pair {
                 let mut all: Vec<_> =
                     fine(all)?.into_iter().map(|(key, value)| (key, read_value(&value))).collect();
                 all.sort_unstable();
-                let expected: Vec<_> = self.model.iter().map(|(key, value)| (*key, *value)).collect();
+                let expected: Vec<_> =
+                    self.model.iter().map(|(key, value)| (*key, *value)).collect();
                 prop_assert_eq!(all, expected);
             }
             Op::Sync => {
@@ -266,11 +315,14 @@ impl Pair {
                 self.clock.set_wall(Timestamp::from_millis(wall - time.as_millis() as i64));
             }
             Op::Reopen(pause) => {
+                self.alone()?;
                 fine(self.store.take().expect("it is open").close())?;
                 self.model.close();
                 self.reopen(pause)?;
             }
             Op::Crash(pause) => {
+                // The files are copied one by one, and must be of one moment.
+                self.alone()?;
                 self.crash();
                 self.model.crash();
                 // How far a killed store knows the time is nothing to rely on.
@@ -281,6 +333,11 @@ impl Pair {
         self.check()
     }
 
+    /// Ends what goes on beside.
+    fn alone(&mut self) -> Checked {
+        fine(self.beside.take().map_or(Ok(()), |mut beside| beside.end()))
+    }
+
     fn reopen(&mut self, pause: Duration) -> Checked {
         self.clock.advance(pause);
         self.model.open_at(self.clock.wall());
@@ -289,7 +346,7 @@ impl Pair {
 
     /// Leaves what the process would have left if it had been killed now.
     fn crash(&mut self) {
-        let left = copy_of(self.directory.path(), "model");
+        let left = copy_to(self.directory.path(), Directory::quick("model"));
         // Gone before the store ends: nothing of what closing does may arrive.
         self.directory = left;
         self.store = None;
@@ -371,28 +428,30 @@ impl Pair {
     }
 }
 
-fn run(case: u8, ops: &[Op]) -> Checked {
-    let mut pair = Pair::new(Case::from_byte(case))?;
+fn run(case: Case, ops: &[Op]) -> Checked {
+    let mut pair = Pair::new(case)?;
     for (at, op) in ops.iter().enumerate() {
         pair.step(op).map_err(|error| wrong(format!("step {at}, {op:?}: {error}")))?;
     }
-    for op in [Op::Iterate, Op::Count, Op::Reopen(Duration::ZERO), Op::Iterate, Op::Count] {
+    for op in [Op::Iterate, Op::Reopen(Duration::ZERO), Op::Count] {
         pair.step(&op).map_err(|error| wrong(format!("at the end, {op:?}: {error}")))?;
     }
     Ok(())
 }
 
-fn cases() -> u32 {
-    std::env::var("MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1200)
-}
-
-fn config() -> Config {
+/// So many cases, or as many as `MODEL_CASES` says: for a longer search.
+fn config(cases: u32) -> Config {
+    let wanted = std::env::var("MODEL_CASES").ok().and_then(|cases| cases.parse().ok());
     Config {
-        cases: cases(),
+        cases: wanted.unwrap_or(cases),
         max_shrink_iters: 20_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
         ..Config::default()
     }
+}
+
+fn case(beside: bool) -> impl Strategy<Value = Case> {
+    any::<u8>().prop_map(move |byte| Case::from_byte(byte, beside))
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -401,10 +460,19 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(1200))]
 
     #[test]
-    fn the_store_does_what_the_model_does(case in any::<u8>(), ops in ops()) {
+    fn the_store_does_what_the_model_does(case in case(false), ops in ops()) {
+        run(case, &ops)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    #[test]
+    fn so_it_does_while_it_is_flushed_and_merged(case in case(true), ops in ops()) {
         run(case, &ops)?;
     }
 }

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 
 /// Pages that are read at a time.
 const READ_PAGES: u32 = 64;
+/// Pages that are read at first: a walk may be over after a few records.
+const FIRST_PAGES: u32 = 2;
 
 /// A stretch of a base that is not as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +118,8 @@ impl<'a> Iter<'a> {
     /// Brings the next block into the buffer; `None` if it is damaged.
     fn load(&mut self) -> Result<Option<Head>> {
         if self.bytes(self.page, PAGE).is_none() {
-            self.fill(READ_PAGES)?;
+            let pages = if self.buffer.is_empty() { FIRST_PAGES } else { READ_PAGES };
+            self.fill(pages)?;
         }
         let head = self.bytes(self.page, PAGE).and_then(Head::parse);
         let Some(head) = head.filter(|head| self.base.is_plausible(self.page, head)) else {
@@ -140,7 +143,12 @@ impl<'a> Iter<'a> {
     /// Reads up to so many pages from the next block on.
     fn fill(&mut self, pages: u32) -> Result<()> {
         let pages = pages.min(self.end - self.page);
-        self.buffer.resize(pages as usize * PAGE, 0);
+        // Not `resize`: what is there is overwritten, and fresh zeros come for nothing.
+        let bytes = pages as usize * PAGE;
+        if self.buffer.len() < bytes {
+            self.buffer = vec![0; bytes];
+        }
+        self.buffer.truncate(bytes);
         self.buffered = self.page;
         let read = self.base.copy(offset_of(self.page), &mut self.buffer);
         if read.is_err() {

@@ -80,11 +80,7 @@ pub(crate) struct Log {
     segment_bytes: u64,
     pid: u32,
     threadless: bool,
-    buffer: Mutex<Buffer>,
-    /// Bytes in the buffer, for those who only want to know whether there is room.
-    buffered: AtomicUsize,
-    appended: AtomicU64,
-    appended_bytes: AtomicU64,
+    front: Front,
     written: AtomicU64,
     durable: AtomicU64,
     writer: Mutex<Writer>,
@@ -95,10 +91,23 @@ pub(crate) struct Log {
     stopping: AtomicBool,
     health: AtomicU8,
     error: Mutex<Option<Error>>,
+    /// Something became durable, there is room, or the state of the log has changed.
     event: Event,
+    /// Something was written.
+    written_event: Event,
     write_wanted: (Sender<()>, Receiver<()>),
     sync_wanted: (Sender<()>, Receiver<()>),
     counters: Counters,
+}
+
+/// What every append writes, together and apart from everything else: one cache line travels.
+#[repr(align(128))]
+struct Front {
+    buffer: Mutex<Buffer>,
+    /// Bytes in the buffer, for those who only want to know whether there is room.
+    buffered: AtomicUsize,
+    appended: AtomicU64,
+    appended_bytes: AtomicU64,
 }
 
 /// What the log has done since it was opened.
@@ -129,10 +138,12 @@ impl Log {
     pub(crate) fn new(setup: Setup) -> Self {
         let durable = setup.position.lsn;
         Log {
-            buffer: Mutex::new(Buffer { last_lsn: setup.last_lsn, ..Buffer::default() }),
-            buffered: AtomicUsize::new(0),
-            appended: AtomicU64::new(setup.last_lsn),
-            appended_bytes: AtomicU64::new(0),
+            front: Front {
+                buffer: Mutex::new(Buffer { last_lsn: setup.last_lsn, ..Buffer::default() }),
+                buffered: AtomicUsize::new(0),
+                appended: AtomicU64::new(setup.last_lsn),
+                appended_bytes: AtomicU64::new(0),
+            },
             written: AtomicU64::new(setup.last_lsn),
             durable: AtomicU64::new(durable),
             writer: Mutex::new(Writer::new(setup.position, setup.carry, setup.segments)),
@@ -144,6 +155,7 @@ impl Log {
             health: AtomicU8::new(HEALTHY),
             error: Mutex::new(None),
             event: Event::default(),
+            written_event: Event::default(),
             write_wanted: bounded(1),
             sync_wanted: bounded(1),
             counters: Counters::default(),
@@ -164,7 +176,7 @@ impl Log {
     /// `is_closed`; then nothing has happened.
     pub(crate) fn append(&self, group: &Group) -> Result<u64> {
         let (last, buffered) = {
-            let mut buffer = self.buffer.lock();
+            let mut buffer = self.front.buffer.lock();
             if buffer.closed {
                 return Err(Error::closed());
             }
@@ -172,12 +184,14 @@ impl Log {
             if !buffer.discard {
                 buffer.bytes.extend_from_slice(group.bytes());
             }
-            self.appended.store(buffer.last_lsn, Ordering::Release);
-            self.buffered.store(buffer.bytes.len(), Ordering::Relaxed);
+            self.front.appended.store(buffer.last_lsn, Ordering::Release);
+            let bytes =
+                self.front.appended_bytes.load(Ordering::Relaxed) + group.bytes().len() as u64;
+            self.front.appended_bytes.store(bytes, Ordering::Relaxed);
+            self.front.buffered.store(buffer.bytes.len(), Ordering::Relaxed);
             (buffer.last_lsn, buffer.bytes.len())
         };
         let size = group.bytes().len();
-        self.appended_bytes.fetch_add(size as u64, Ordering::Relaxed);
         if buffered >= BUFFER_BYTES_WAKE && buffered - size.min(buffered) < BUFFER_BYTES_WAKE {
             self.want_write();
         }
@@ -186,7 +200,7 @@ impl Log {
 
     /// The last LSN given out.
     pub(crate) fn appended(&self) -> u64 {
-        self.appended.load(Ordering::Acquire)
+        self.front.appended.load(Ordering::Acquire)
     }
 
     /// Every LSN up to this one is on disk.
@@ -200,17 +214,17 @@ impl Log {
 
     /// The last LSN given out, and the bytes appended up to it: a place between two groups.
     pub(crate) fn cut(&self) -> (u64, u64) {
-        let buffer = self.buffer.lock();
-        (buffer.last_lsn, self.appended_bytes.load(Ordering::Relaxed))
+        let buffer = self.front.buffer.lock();
+        (buffer.last_lsn, self.front.appended_bytes.load(Ordering::Relaxed))
     }
 
     pub(crate) fn appended_bytes(&self) -> u64 {
-        self.appended_bytes.load(Ordering::Relaxed)
+        self.front.appended_bytes.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait for the writer.
     pub(crate) fn buffered(&self) -> usize {
-        self.buffered.load(Ordering::Relaxed)
+        self.front.buffered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -235,27 +249,41 @@ impl Log {
     /// # Errors
     /// What made the log fail, marked `is_unknown`: the frames are applied in memory.
     pub(crate) fn wait(&self, lsn: u64, level: Durability) -> Result<()> {
-        let mut spins = 0;
         while !self.reached(lsn, level) {
             self.check_waiter()?;
-            let busy = if self.written() < lsn {
-                if self.try_write() { None } else { Some(&self.writing) }
-            } else if self.try_sync() {
-                None
-            } else {
-                Some(&self.syncing)
-            };
-            let Some(busy) = busy else { continue };
-            if level == Durability::Process && spins < SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-                continue;
+            match level {
+                Durability::Memory => {}
+                Durability::Process => self.take_part_in_writing(lsn),
+                Durability::Power => self.take_part_in_syncing(lsn),
             }
-            self.event.wait(|| {
-                self.reached(lsn, level) || self.failed() || !busy.load(Ordering::Acquire)
-            });
         }
         Ok(())
+    }
+
+    /// Writes, or waits a little for the one who does.
+    fn take_part_in_writing(&self, lsn: u64) {
+        if !self.writing.load(Ordering::Acquire) && self.try_write() {
+            return;
+        }
+        let over =
+            || self.written() >= lsn || self.failed() || !self.writing.load(Ordering::Acquire);
+        for _ in 0..SPINS {
+            if over() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        self.written_event.wait(over);
+    }
+
+    /// Syncs, or waits for the one who does. Who syncs writes for all who wait.
+    fn take_part_in_syncing(&self, lsn: u64) {
+        if !self.syncing.load(Ordering::Acquire) && self.try_sync() {
+            return;
+        }
+        self.event.wait(|| {
+            self.durable() >= lsn || self.failed() || !self.syncing.load(Ordering::Acquire)
+        });
     }
 
     /// The same as a poll: at most one uncontended `write(2)` is done here, never a sync.
@@ -274,7 +302,8 @@ impl Log {
         if level == Durability::Process {
             self.try_write_inline();
         }
-        self.event.register(context.waker());
+        let event = if level == Durability::Power { &self.event } else { &self.written_event };
+        event.register(context.waker());
         if self.reached(lsn, level) {
             return Poll::Ready(Ok(()));
         }
@@ -298,6 +327,12 @@ impl Log {
 
     fn want_write(&self) {
         let _ = self.write_wanted.0.try_send(());
+    }
+
+    /// Everybody looks again.
+    fn notify_all(&self) {
+        self.event.notify();
+        self.written_event.notify();
     }
 
     fn failed(&self) -> bool {
@@ -358,16 +393,16 @@ impl Log {
         )
         .caused_by(error)
         .at(self.fs.path());
-        let mut buffer = self.buffer.lock();
+        let mut buffer = self.front.buffer.lock();
         if !self.is_poisoned() {
             *self.error.lock() = Some(error.clone());
             self.health.store(POISONED, Ordering::Release);
             buffer.discard = true;
             buffer.bytes = Vec::new();
-            self.buffered.store(0, Ordering::Relaxed);
+            self.front.buffered.store(0, Ordering::Relaxed);
         }
         drop(buffer);
-        self.event.notify();
+        self.notify_all();
         error
     }
 
@@ -379,14 +414,14 @@ impl Log {
 
     /// Refuses every append from now on.
     pub(crate) fn close(&self) {
-        self.buffer.lock().closed = true;
-        self.event.notify();
+        self.front.buffer.lock().closed = true;
+        self.notify_all();
     }
 
     /// Begins to keep frames again, from the LSN returned on: everything up to it is what memory
     /// holds now. The caller must hold every stripe.
     pub(crate) fn begin_heal(&self) -> u64 {
-        let mut buffer = self.buffer.lock();
+        let mut buffer = self.front.buffer.lock();
         if !self.is_poisoned() {
             // Nobody may write what is appended from here on into the old segment.
             let healing = Error::new(ErrorKind::Poisoned, "the store is being healed; try again");
@@ -395,16 +430,16 @@ impl Log {
         }
         buffer.discard = false;
         buffer.bytes = Vec::new();
-        self.buffered.store(0, Ordering::Relaxed);
+        self.front.buffered.store(0, Ordering::Relaxed);
         buffer.last_lsn
     }
 
     /// The healing base was not published: the log stays poisoned.
     pub(crate) fn abandon_heal(&self) {
-        let mut buffer = self.buffer.lock();
+        let mut buffer = self.front.buffer.lock();
         buffer.discard = true;
         buffer.bytes = Vec::new();
-        self.buffered.store(0, Ordering::Relaxed);
+        self.front.buffered.store(0, Ordering::Relaxed);
     }
 
     /// Goes on in a new segment after `cut`, which a published base covers.
@@ -418,6 +453,6 @@ impl Log {
         *self.error.lock() = None;
         self.health.store(HEALTHY, Ordering::Release);
         drop(writer);
-        self.event.notify();
+        self.notify_all();
     }
 }

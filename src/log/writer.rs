@@ -15,7 +15,7 @@ use super::{DISK_FULL, HEALTHY, Log, Unsynced, frame};
 use crate::error::{Error, ErrorKind, is_disk_full};
 use crate::fs::File;
 use crate::fs::layout::Kind;
-use crate::limits::{RESERVE_BYTES, SEGMENT_ALLOCATE_BYTES};
+use crate::limits::{BUFFER_BYTES_MAX, RESERVE_BYTES, SEGMENT_ALLOCATE_BYTES};
 
 /// Bytes that a caller in an async executor may write itself.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -121,7 +121,7 @@ impl Log {
         let Some(mut writer) = self.writer.try_lock() else { return false };
         self.drain_as(&mut writer);
         drop(writer);
-        self.event.notify();
+        self.written_event.notify();
         true
     }
 
@@ -137,7 +137,7 @@ impl Log {
         if room && writer.stuck.is_empty() {
             self.drain_as(&mut writer);
             drop(writer);
-            self.event.notify();
+            self.written_event.notify();
         }
     }
 
@@ -146,7 +146,7 @@ impl Log {
         let mut writer = self.writer.lock();
         self.drain_as(&mut writer);
         drop(writer);
-        self.event.notify();
+        self.written_event.notify();
     }
 
     fn drain_as(&self, writer: &mut Writer) {
@@ -202,9 +202,15 @@ impl Log {
 
     fn take_buffer(&self, writer: &mut Writer) -> Vec<u8> {
         let spare = std::mem::take(&mut writer.spare);
-        let mut buffer = self.buffer.lock();
-        self.buffered.store(0, Ordering::Relaxed);
-        std::mem::replace(&mut buffer.bytes, spare)
+        let mut buffer = self.front.buffer.lock();
+        let buffered = self.front.buffered.swap(0, Ordering::Relaxed);
+        let bytes = std::mem::replace(&mut buffer.bytes, spare);
+        drop(buffer);
+        if buffered > BUFFER_BYTES_MAX {
+            // Somebody waits for room.
+            self.event.notify();
+        }
+        bytes
     }
 
     /// Writes whole groups behind what is there, in a new segment if need be. On error nothing
@@ -308,13 +314,13 @@ impl Log {
         *self.error.lock() = Some(error);
         let _ =
             self.health.compare_exchange(HEALTHY, DISK_FULL, Ordering::AcqRel, Ordering::Acquire);
-        self.event.notify();
+        self.notify_all();
     }
 
     fn recovered_space(&self) {
         let _ =
             self.health.compare_exchange(DISK_FULL, HEALTHY, Ordering::AcqRel, Ordering::Acquire);
-        self.event.notify();
+        self.notify_all();
     }
 
     /// Tries again what the full disk prevented.
@@ -326,7 +332,7 @@ impl Log {
             self.probe_space(&mut writer);
         }
         drop(writer);
-        self.event.notify();
+        self.notify_all();
     }
 
     fn probe_space(&self, writer: &mut Writer) {
@@ -347,7 +353,6 @@ impl Log {
 
     /// Writes and syncs all that has been appended, waiting for both roles.
     pub(crate) fn sync_now(&self) {
-        self.write();
         let guard = self.syncer.lock();
         self.sync_as_holder();
         drop(guard);
@@ -362,14 +367,9 @@ impl Log {
 
     /// What is durable afterwards is what was written before the sync began, never more.
     fn sync_written(&self) {
-        if self.is_poisoned() || self.pid != std::process::id() {
+        self.write();
+        if self.is_poisoned() {
             return;
-        }
-        {
-            let mut writer = self.writer.lock();
-            if !writer.carry.is_empty() {
-                self.drain_as(&mut writer);
-            }
         }
         let target = self.written();
         if target <= self.durable() {

@@ -25,7 +25,7 @@ pub trait Codec: Send + Sync + 'static {
     ///
     /// # Errors
     /// Whatever the value's `Serialize` returns.
-    fn encode<T: Serialize>(value: &T, out: &mut dyn io::Write) -> Result<(), CodecError>;
+    fn encode<T: Serialize>(value: &T, out: &mut Sink<'_>) -> Result<(), CodecError>;
 
     /// Reads a value from exactly these bytes.
     ///
@@ -69,7 +69,7 @@ impl Codec for Bincode {
     const ID: u32 = 1;
     const NAME: &'static str = "bincode";
 
-    fn encode<T: Serialize>(value: &T, out: &mut dyn io::Write) -> Result<(), CodecError> {
+    fn encode<T: Serialize>(value: &T, out: &mut Sink<'_>) -> Result<(), CodecError> {
         use bincode::Options;
         bincode::DefaultOptions::new().serialize_into(out, value).map_err(CodecError::new)
     }
@@ -94,7 +94,7 @@ impl Codec for Postcard {
     const ID: u32 = 2;
     const NAME: &'static str = "postcard";
 
-    fn encode<T: Serialize>(value: &T, out: &mut dyn io::Write) -> Result<(), CodecError> {
+    fn encode<T: Serialize>(value: &T, out: &mut Sink<'_>) -> Result<(), CodecError> {
         postcard::to_io(value, out).map(drop).map_err(CodecError::new)
     }
 
@@ -114,7 +114,7 @@ impl Codec for Json {
     const ID: u32 = 3;
     const NAME: &'static str = "json";
 
-    fn encode<T: Serialize>(value: &T, out: &mut dyn io::Write) -> Result<(), CodecError> {
+    fn encode<T: Serialize>(value: &T, out: &mut Sink<'_>) -> Result<(), CodecError> {
         serde_json::to_writer(out, value).map_err(CodecError::new)
     }
 
@@ -123,16 +123,17 @@ impl Codec for Json {
     }
 }
 
-/// Appends to a buffer up to a limit, and beyond it only counts.
-pub(crate) struct Bounded<'a> {
+/// Where a codec writes: takes what fits under the store's limit, and only counts what is beyond
+/// it.
+pub struct Sink<'a> {
     out: &'a mut Vec<u8>,
     limit: usize,
     size: usize,
 }
 
-impl<'a> Bounded<'a> {
+impl<'a> Sink<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>, limit: usize) -> Self {
-        Bounded { out, limit, size: 0 }
+        Sink { out, limit, size: 0 }
     }
 
     /// Bytes that were written, kept or not.
@@ -141,7 +142,7 @@ impl<'a> Bounded<'a> {
     }
 }
 
-impl io::Write for Bounded<'_> {
+impl io::Write for Sink<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.size += bytes.len();
@@ -165,7 +166,7 @@ impl io::Write for Bounded<'_> {
 pub(crate) struct Coder<V> {
     pub(crate) id: u32,
     pub(crate) name: &'static str,
-    encode: fn(&V, &mut Bounded<'_>) -> Result<(), CodecError>,
+    encode: fn(&V, &mut Sink<'_>) -> Result<(), CodecError>,
     decode: fn(&[u8]) -> Result<V, CodecError>,
 }
 
@@ -201,7 +202,7 @@ impl<V: Serialize + DeserializeOwned> Coder<V> {
 }
 
 impl<V> Coder<V> {
-    pub(crate) fn encode(&self, value: &V, out: &mut Bounded<'_>) -> Result<(), CodecError> {
+    pub(crate) fn encode(&self, value: &V, out: &mut Sink<'_>) -> Result<(), CodecError> {
         (self.encode)(value, out)
     }
 
@@ -218,7 +219,7 @@ mod tests {
     fn check<C: Codec>() {
         let value = (7_u64, "text".to_owned(), vec![Some(1.5_f64), None], -3_i8);
         let mut bytes = Vec::new();
-        C::encode(&value, &mut bytes).unwrap();
+        C::encode(&value, &mut Sink::new(&mut bytes, usize::MAX)).unwrap();
         assert_eq!(C::decode::<(u64, String, Vec<Option<f64>>, i8)>(&bytes).unwrap(), value);
         bytes.push(1);
         assert!(C::decode::<(u64, String, Vec<Option<f64>>, i8)>(&bytes).is_err(), "left over");
@@ -239,7 +240,7 @@ mod tests {
     fn a_value_beyond_the_limit_is_measured_and_not_kept() {
         use std::io::Write;
         let mut out = vec![9];
-        let mut bounded = Bounded::new(&mut out, 3);
+        let mut bounded = Sink::new(&mut out, 3);
         bounded.write_all(&[1, 2]).unwrap();
         bounded.write_all(&[3, 4]).unwrap();
         bounded.write_all(&[5; 100]).unwrap();

@@ -144,7 +144,7 @@ impl<V: Clone> Engine<V> {
         if self.is_over_memory() && !self.make_room(false) {
             let message = format!(
                 "{} bytes of memory are in use and `max_memory` is {}; raise it, or let sessions end",
-                self.memory.load(Ordering::Relaxed),
+                self.gauges.memory.load(Ordering::Relaxed),
                 self.settings.max_memory
             );
             // What is dirty can leave once it is flushed.
@@ -198,7 +198,7 @@ impl<V: Clone> Engine<V> {
             drop(stripe);
             if let Some(gone) = gone {
                 let_go(gone.into_value());
-                self.count.fetch_sub(1, Ordering::Relaxed);
+                self.gauges.count.fetch_sub(1, Ordering::Relaxed);
                 count(&self.counters.evicted);
                 return true;
             }

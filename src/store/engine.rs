@@ -20,7 +20,7 @@ use crate::log::frame::{Group, Op, Terms};
 use crate::log::segment::Encoding;
 use crate::log::{Durability, Log};
 use crate::metrics::{Counters, Reads, count};
-use crate::record::codec::{Bounded, Coder};
+use crate::record::codec::{Coder, Sink};
 use crate::record::expiry::{Life, Policy};
 use crate::store::disk::Disk;
 use crate::store::keeper::Marks;
@@ -69,6 +69,16 @@ pub(crate) struct Settings<V> {
     pub(crate) weigher: Option<Box<Weigher<V>>>,
 }
 
+/// What every write changes, apart from what every read loads.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Gauges {
+    /// Bytes in memory, as `max_memory` counts them.
+    pub(crate) memory: AtomicU64,
+    /// Live sessions, as far as known.
+    pub(crate) count: AtomicI64,
+}
+
 impl<V> Settings<V> {
     /// How values are encoded.
     pub(crate) fn encoding(&self) -> Encoding {
@@ -90,10 +100,7 @@ pub(crate) struct Engine<V> {
     pub(crate) settings: Settings<V>,
     pub(crate) reads: Reads,
     pub(crate) counters: Counters,
-    /// Bytes in memory, as `max_memory` counts them.
-    pub(crate) memory: AtomicU64,
-    /// Live sessions, as far as known.
-    pub(crate) count: AtomicI64,
+    pub(crate) gauges: Gauges,
     /// Where the next search for something to evict begins.
     pub(crate) hand: AtomicU64,
     /// Keys whose touch is to be logged soon.
@@ -209,7 +216,7 @@ impl<V> Engine<V> {
         let terms = self.terms(life);
         if let (Some(coder), Some(_)) = (&self.settings.coder, &self.disk) {
             let encoded = group.push(&Op::Put(key, terms, &[]), |out| {
-                let mut bounded = Bounded::new(out, limit);
+                let mut bounded = Sink::new(out, limit);
                 refused = coder.encode(value, &mut bounded).err();
                 size = bounded.size();
                 if size > limit || refused.is_some() { Err(()) } else { Ok(()) }
@@ -369,7 +376,7 @@ impl<V> Engine<V> {
             wheel.insert(slab, slot, self.second_for(life, life.deadline));
         }
         self.account(old_cost, cost(state, bytes));
-        self.count.fetch_add(i64::from(is_alive) - i64::from(was_alive), Ordering::Relaxed);
+        self.gauges.count.fetch_add(i64::from(is_alive) - i64::from(was_alive), Ordering::Relaxed);
         old
     }
 
@@ -396,19 +403,19 @@ impl<V> Engine<V> {
 
     pub(crate) fn account(&self, old: u64, new: u64) {
         if new >= old {
-            self.memory.fetch_add(new - old, Ordering::Relaxed);
+            self.gauges.memory.fetch_add(new - old, Ordering::Relaxed);
         } else {
-            self.memory.fetch_sub(old - new, Ordering::Relaxed);
+            self.gauges.memory.fetch_sub(old - new, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn is_over_memory(&self) -> bool {
-        self.memory.load(Ordering::Relaxed) + ENTRY_OVERHEAD_BYTES > self.settings.max_memory
+        self.gauges.memory.load(Ordering::Relaxed) + ENTRY_OVERHEAD_BYTES > self.settings.max_memory
     }
 
     /// Live sessions, as far as known.
     pub(crate) fn len(&self) -> u64 {
-        u64::try_from(self.count.load(Ordering::Relaxed)).unwrap_or(0)
+        u64::try_from(self.gauges.count.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     pub(crate) fn refuse(&self, message: String) -> Error {

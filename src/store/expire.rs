@@ -75,7 +75,7 @@ impl<V> Engine<V> {
         let over = |entry: &Entry<V>| entry.life().is_over(now);
         if may_vanish {
             let entry = self.vanish(stripe, &key, over)?;
-            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.gauges.count.fetch_sub(1, Ordering::Relaxed);
             count(&self.counters.expired);
             return Some(entry.into_value());
         }

@@ -17,7 +17,7 @@ use crate::fs::layout::Kind;
 use crate::id::Key;
 use crate::log::Durability;
 use crate::metrics::count;
-use crate::record::codec::{Bounded, CodecError};
+use crate::record::codec::{CodecError, Sink};
 use crate::record::expiry::Life;
 use crate::store::disk::{Answer, Bases, Disk, Layer, Moment};
 use crate::store::engine::Engine;
@@ -184,7 +184,7 @@ impl<V: Clone> Engine<V> {
             Error::new(ErrorKind::Decode, message).caused_by(why)
         };
         if let Some(coder) = &self.settings.coder {
-            let mut bounded = Bounded::new(&mut bytes, usize::MAX);
+            let mut bounded = Sink::new(&mut bytes, usize::MAX);
             let encoded = catch_unwind(AssertUnwindSafe(|| coder.encode(value, &mut bounded)));
             encoded.unwrap_or_else(|_| Err(CodecError::new("it panicked"))).map_err(refused)?;
         }

@@ -189,7 +189,11 @@ impl<V: Clone> Engine<V> {
         {
             let step = match slot.decision {
                 Decision::Keep => continue,
-                Decision::Remove | Decision::Expire(_) if !current.alive => continue,
+                Decision::Expire(_) if !current.alive => continue,
+                // What has only expired is ended as well: an opening might grant it more time.
+                Decision::Remove if !current.alive && (!current.over || self.disk.is_none()) => {
+                    continue;
+                }
                 Decision::Remove => {
                     group.add(&Op::Remove(*key));
                     *ends = true;

@@ -118,10 +118,10 @@ impl<V: Clone> Engine<V> {
 
     /// Counts, and corrects the estimate of the number of sessions by what it finds.
     pub(crate) fn recount(&self) -> Result<u64> {
-        let before = self.count.load(Ordering::Relaxed);
+        let before = self.gauges.count.load(Ordering::Relaxed);
         let count = self.count_all()?;
         let error = i64::try_from(count).unwrap_or(i64::MAX) - before;
-        self.count.fetch_add(error, Ordering::Relaxed);
+        self.gauges.count.fetch_add(error, Ordering::Relaxed);
         Ok(count)
     }
 }

@@ -4,7 +4,7 @@
 //! all of it is understood, and what was read is never changed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ use crate::log::segment::{Identity, Position};
 use crate::log::{Log, Setup};
 use crate::metrics::{Counters, Reads, RecoveryStats};
 use crate::store::disk::{Bases, Disk, Layer, Parts, Published, open_layer};
-use crate::store::engine::{Engine, Settings, mismatch};
+use crate::store::engine::{Engine, Gauges, Settings, mismatch};
 use crate::store::map::Map;
 use crate::store::stripe::Stripes;
 use crate::store::time::{SuspectClock, Time};
@@ -267,8 +267,7 @@ impl<V: Clone> Opening<V> {
             settings: self.settings,
             reads: Reads::default(),
             counters: Counters::default(),
-            memory: AtomicU64::new(0),
-            count: AtomicI64::new(0),
+            gauges: Gauges::default(),
             hand: AtomicU64::new(0),
             returned: Mutex::new(Vec::new()),
             marks: Mutex::default(),

@@ -33,7 +33,9 @@ impl<V: Clone> Engine<V> {
             layer.base.live_at(rebase(now, self.time.epoch(), layer.base.epoch()))
         };
         let live: u64 = disk.bases().layers.iter().map(from).sum();
-        self.count.store(i64::try_from(count.min(live)).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.gauges
+            .count
+            .store(i64::try_from(count.min(live)).unwrap_or(i64::MAX), Ordering::Relaxed);
         recovered.replay(|event| {
             match event {
                 Event::Gap if salvage == Some(Salvage::KeepOlder) => {}
@@ -97,8 +99,8 @@ impl<V: Clone> Engine<V> {
             self.leavings.lock().push(old.slab);
         }
         self.sweep(usize::MAX);
-        self.count.store(0, Ordering::Relaxed);
-        self.memory.store(0, Ordering::Relaxed);
+        self.gauges.count.store(0, Ordering::Relaxed);
+        self.gauges.memory.store(0, Ordering::Relaxed);
         disk.floor.store(lsn, Ordering::Release);
         disk.swap(Bases { layers: Vec::new(), cut: disk.cut() });
     }

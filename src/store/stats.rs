@@ -19,7 +19,7 @@ impl<V> Engine<V> {
         Stats {
             sessions: self.len(),
             entries: self.map.len() as u64,
-            memory_bytes: load(&self.memory),
+            memory_bytes: load(&self.gauges.memory),
             memory_bytes_max: self.settings.max_memory,
             hits: self.reads.hits(),
             misses: self.reads.misses(),

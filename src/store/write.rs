@@ -178,7 +178,7 @@ impl<V: Clone> Engine<V> {
     ) -> Option<Arc<V>> {
         if self.disk.is_none() {
             let entry = self.vanish(stripe, &key, |_| true)?;
-            self.count.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            self.gauges.count.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
             return entry.into_value();
         }
         let life = Life::default();
@@ -267,8 +267,8 @@ impl<V: Clone> Engine<V> {
             leavings.push(std::mem::replace(&mut **stripe, fresh).slab);
         }
         drop(leavings);
-        self.count.store(0, Ordering::Relaxed);
-        self.memory.store(0, Ordering::Relaxed);
+        self.gauges.count.store(0, Ordering::Relaxed);
+        self.gauges.memory.store(0, Ordering::Relaxed);
         if let (Some(disk), Some(published)) = (&self.disk, &mut publish) {
             let layers = &disk.bases().layers;
             published.orphans.extend(layers.iter().map(|layer| layer.base.number()));

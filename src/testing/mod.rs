@@ -1,6 +1,7 @@
 //! Fakes and models, for this crate's tests and for its users'.
 
 mod clock;
+mod life;
 mod model;
 mod ops;
 

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::limits::{LIFETIME_MAX, TICK_MS};
 use crate::record::expiry::Expiry;
+use crate::testing::life::{Life, ticks, time};
 
 /// Most changes whose survival may be open at the same time.
 const UNSAVED_MAX: usize = 4096;
@@ -84,81 +85,6 @@ struct Unsaved<V> {
 struct Session<V> {
     value: V,
     life: Life,
-}
-
-/// Times in ticks since 1970. The deadline lies between `earliest` and `latest`; a session whose
-/// `latest` has passed has ended, and is kept because a crash may have it end a little later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Life {
-    earliest: i64,
-    latest: i64,
-    /// The deadline that is certain to be in the log: that of the last change.
-    logged: i64,
-    cap: i64,
-    idle: i64,
-}
-
-impl Life {
-    fn fixed(deadline: i64) -> Self {
-        Life { earliest: deadline, latest: deadline, logged: deadline, cap: deadline, idle: 0 }
-    }
-
-    fn sliding(deadline: i64, cap: i64, idle: i64) -> Self {
-        Life { cap, idle, ..Life::fixed(deadline.min(cap)) }
-    }
-
-    /// Where a change at `now` moves the deadline.
-    fn changed(self, now: i64) -> Self {
-        let touched = if self.idle == 0 { self.latest } else { (now + self.idle).min(self.cap) };
-        let (earliest, latest) = (self.earliest.max(touched), self.latest.max(touched));
-        Life { earliest, latest, logged: earliest, ..self }
-    }
-
-    /// Where a read at `now` moves the deadline: not at all if that is hardly further.
-    fn read(self, now: i64, cold: ColdReads) -> Self {
-        if self.idle == 0 {
-            return self;
-        }
-        let touched = (now + self.idle).min(self.cap);
-        let near = touched - (self.idle >> 8).max(1);
-        let earliest = match cold {
-            ColdReads::MayTouch => self.earliest,
-            ColdReads::Touch if self.earliest > near => self.earliest,
-            ColdReads::Touch if self.latest <= near => touched,
-            ColdReads::Touch => near + 1,
-        };
-        Life { earliest, latest: self.latest.max(touched), ..self }
-    }
-
-    /// How far the log may lag behind.
-    fn grace(self) -> i64 {
-        (self.idle / 16).max(30 * 8).min(self.idle)
-    }
-
-    fn later(self) -> Self {
-        Life { latest: (self.latest + self.grace()).min(self.cap).max(self.latest), ..self }
-    }
-
-    fn after_close(self) -> Self {
-        // Opening adds the grace to what is on disk, so that is no further behind.
-        Life {
-            logged: if std::env::var_os("MODEL_LAX").is_some() {
-                self.logged
-            } else {
-                self.logged.max(self.earliest - self.grace())
-            },
-            earliest: if std::env::var_os("MODEL_LAX").is_some() {
-                self.logged.min(self.earliest)
-            } else {
-                self.earliest
-            },
-            ..self.later()
-        }
-    }
-
-    fn after_crash(self) -> Self {
-        Life { earliest: self.logged.min(self.earliest), ..self.later() }
-    }
 }
 
 impl<V: Clone + PartialEq + Debug> Model<V> {
@@ -309,6 +235,7 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
         let mut keys = Vec::new();
         for (key, decision) in decisions {
             let there = self.session(&key).cloned();
+            let ended = there.is_none() && decision == Decision::Remove;
             let cap = there.as_ref().map(|there| there.life.cap);
             let session = match (decision, there) {
                 (Decision::Insert(value, expiry), _) => {
@@ -324,16 +251,16 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
                     Some(Session { life: self.life(expiry, cap), ..there })
                 }
                 (Decision::Expire(_), None) => continue,
-                (Decision::Remove, None) if !world.contains_key(&key) => continue,
                 (Decision::Remove, _) => None,
             };
-            keys.push(key);
+            // See `take`: no later answer rests on the removal of what had expired.
+            keys.extend((!ended).then_some(key));
             match session {
                 Some(session) => drop(world.insert(key, session)),
                 None => drop(world.remove(&key)),
             }
         }
-        if !keys.is_empty() {
+        if !keys.is_empty() || world.len() != self.world.len() {
             *self.change(Some(keys)) = world;
         }
     }
@@ -508,13 +435,4 @@ fn merge<V>(mut newer: World<V>, older: World<V>) -> World<V> {
         }
     }
     newer
-}
-
-fn ticks(duration: Duration) -> i64 {
-    let ticks = duration.as_millis().div_ceil(TICK_MS.unsigned_abs().into());
-    i64::try_from(ticks).unwrap_or(i64::MAX / 4)
-}
-
-fn time(tick: i64) -> Timestamp {
-    Timestamp::from_millis(tick * TICK_MS)
 }

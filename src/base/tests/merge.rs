@@ -18,7 +18,8 @@ impl Rig {
 
     fn merge(&self, bases: &[Arc<Base>], bottom: bool, now: Option<Tick>) -> (Base, Counts) {
         let mut out = Builder::create(&self.0, "out", meta(99)).unwrap();
-        let (mut adjust, mut pace) = (|_: &Base, _: &mut Record| Ok(Expired::Drop), |_: u64| Ok(()));
+        let (mut adjust, mut pace) =
+            (|_: &Base, _: &mut Record| Ok(Expired::Drop), |_: u64| Ok(()));
         let counts = merge(bases, bottom, now, &mut out, &mut adjust, &mut pace).unwrap();
         out.finish().unwrap();
         self.0.rename("out", "merged").unwrap();
@@ -172,7 +173,8 @@ fn bases_with_another_seed_are_refused() {
     let base = rig.base(1, &Model::new());
     let other = Meta { seed: Seed::from_bytes([9; 16]), ..meta(2) };
     let mut out = Builder::create(&rig.0, "out", other).unwrap();
-    let merged = merge(&[base], true, None, &mut out, &mut |_, _| Ok(Expired::Drop), &mut |_| Ok(()));
+    let merged =
+        merge(&[base], true, None, &mut out, &mut |_, _| Ok(Expired::Drop), &mut |_| Ok(()));
     assert!(merged.unwrap_err().is_config());
 }
 
@@ -188,7 +190,8 @@ fn records_that_went_missing_are_noticed() {
     });
     let base = Arc::new(open(&rig.0, "1", 1, true).unwrap());
     let mut out = Builder::create(&rig.0, "out", meta(2)).unwrap();
-    let merged = merge(&[base], true, None, &mut out, &mut |_, _| Ok(Expired::Drop), &mut |_| Ok(()));
+    let merged =
+        merge(&[base], true, None, &mut out, &mut |_, _| Ok(Expired::Drop), &mut |_| Ok(()));
     let error = merged.unwrap_err();
     assert!(error.is_corrupt() && error.path().is_some(), "{error}");
 }
@@ -199,7 +202,8 @@ fn a_merge_of_damage_alone_still_says_that_something_was_lost() {
     let base = rig.base(1, &model([one(1, Some("a"), 9000)]));
     rig.0.flip("1", 8 * (PAGE + 100));
     let mut out = Builder::create(&rig.0, "out", meta(2)).unwrap();
-    merge(&[base], true, Some(10), &mut out, &mut |_, _| Ok(Expired::Drop), &mut |_| Ok(())).unwrap();
+    merge(&[base], true, Some(10), &mut out, &mut |_, _| Ok(Expired::Drop), &mut |_| Ok(()))
+        .unwrap();
     assert!(out.records() == 0 && out.has_lost());
     out.finish().unwrap();
     assert!(find(&open(&rig.0, "out", 2, true).unwrap(), 1).unwrap_err().is_corrupt());
