@@ -1,6 +1,7 @@
 //! What a store answers to input that it cannot take: the right class of error, the facts as
 //! data, a message to act on, and nothing changed.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 #![cfg(any(feature = "bincode", feature = "postcard", feature = "json"))]
 
 mod support;

@@ -1,6 +1,7 @@
 //! What a store does when its disk fails: it keeps what it has acknowledged, says what it cannot
 //! promise, and gets going again.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 #![cfg(any(feature = "bincode", feature = "postcard", feature = "json"))]
 
 mod support;

@@ -6,6 +6,7 @@
 //! operations, for all its keys at once: not before the last one acknowledged at `Process` or
 //! above, and not after the one that was in flight.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 #![cfg(any(feature = "bincode", feature = "postcard", feature = "json"))]
 
 mod support;

@@ -1,6 +1,7 @@
 //! Panics and errors in the code of users, wherever the store calls it: nothing is lost, nothing
 //! half done, nobody is blocked, and what runs in the background goes on.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 #![cfg(any(feature = "bincode", feature = "postcard", feature = "json"))]
 
 mod support;

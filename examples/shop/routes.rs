@@ -133,7 +133,8 @@ async fn file(kind: &'static str, text: &'static str) -> Response {
 }
 
 async fn visits(State(shop): State<Shop>, headers: HeaderMap) -> Answer {
-    let done = shop.change(cookie::read(&headers).as_ref(), |visitor| {
+    let id = cookie::read(&headers);
+    let done = shop.change(id.as_ref(), |visitor| {
         visitor.visits = visitor.visits.saturating_add(1);
         visitor.visits
     });
@@ -181,7 +182,8 @@ async fn add_to_cart(
     form: Result<Form<Item>, FormRejection>,
 ) -> Answer {
     let item = text("item", &read_form(form)?.item)?;
-    let done = shop.change(cookie::read(&headers).as_ref(), |visitor| {
+    let id = cookie::read(&headers);
+    let done = shop.change(id.as_ref(), |visitor| {
         if visitor.cart.len() >= CART_COUNT_MAX {
             return None;
         }

@@ -87,7 +87,8 @@ impl Shop {
         id: &Id,
         change: impl Fn(&mut Visitor) -> R,
     ) -> Result<Option<R>, Error> {
-        let changed = self.store.update_async(&id.key(), |record| match record {
+        let key = id.key();
+        let changed = self.store.update_async(&key, |record| match record {
             Record::Visitor(visitor) => Some(change(visitor)),
             Record::Captcha(_) => None,
         });

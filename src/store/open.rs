@@ -66,6 +66,9 @@ pub(crate) struct Opening<V> {
     pub(crate) threadless: bool,
 }
 
+/// An engine, and the lock on its directory.
+pub(crate) type Opened<V> = (Arc<Engine<V>>, Box<dyn Send + Sync>);
+
 /// What the names in the directory say.
 #[derive(Default)]
 struct Names {
@@ -118,7 +121,7 @@ impl<V: Clone> Opening<V> {
     }
 
     /// An engine on a directory, and the lock on it.
-    pub(crate) fn on_disk(self, fs: Arc<dyn Fs>) -> Result<(Arc<Engine<V>>, Box<dyn Send + Sync>)> {
+    pub(crate) fn on_disk(self, fs: Arc<dyn Fs>) -> Result<Opened<V>> {
         let lock = take_lock(&*fs, self.wait_for_lock)?;
         let mut names = Names::read(&*fs)?;
         if self.recovery == Recovery::StartFresh && !names.ours.is_empty() {
@@ -245,11 +248,9 @@ impl<V: Clone> Opening<V> {
         });
         let engine = Arc::new(self.engine(seed, time, Some(disk)));
         engine.replay(&recovered, salvage, manifest.count)?;
-        if rewrite {
-            if let Some(disk) = &engine.disk {
-                let _turn = disk.flush.lock();
-                engine.flush_as_holder(disk, true)?;
-            }
+        if let Some(disk) = engine.disk.as_ref().filter(|_| rewrite) {
+            let _turn = disk.flush.lock();
+            engine.flush_as_holder(disk, true)?;
         }
         Ok(engine)
     }
@@ -328,10 +329,9 @@ impl<V: Clone> Opening<V> {
         let ours = self.settings.encoding();
         let mut foreign = None;
         recovered.replay(|event| {
-            if let Event::Op(_, encoding, Op::Put(..)) = event {
-                if encoding != ours {
-                    foreign = Some(encoding);
-                }
+            match event {
+                Event::Op(_, encoding, Op::Put(..)) if encoding != ours => foreign = Some(encoding),
+                _ => {}
             }
             Ok::<(), Error>(())
         })?;

@@ -148,10 +148,10 @@ impl<V> Engine<V> {
             return;
         }
         // A hint, never waited for: what is not noted here the wheel finds.
-        if let Some(mut returned) = self.returned.try_lock() {
-            if returned.len() < RETURNED_MAX {
-                returned.push(*key);
-            }
+        if let Some(mut returned) = self.returned.try_lock()
+            && returned.len() < RETURNED_MAX
+        {
+            returned.push(*key);
         }
     }
 

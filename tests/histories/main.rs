@@ -8,6 +8,7 @@ mod clear;
 mod common;
 mod durable;
 mod ended;
+mod found;
 mod touch;
 
 use std::io;

@@ -3,21 +3,22 @@
 #![cfg(all(feature = "testing", any(feature = "bincode", feature = "postcard", feature = "json")))]
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{Directory, copy_to};
+use common::{Directory, copy_to, watched};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
 use sessile::testing::{
     ColdReads, Decision, Level, ManualClock, Model, OP_BYTES, Op, Seen, Step, Value, Wish,
 };
 use sessile::{Background, Clock, Durability, Error, Expiry, Key, Read, Store, Timestamp};
+use trouble::{Beside, Faults};
 
 const IDLE: Duration = Duration::from_secs(60);
 const ABSOLUTE: Duration = Duration::from_secs(1200);
@@ -33,6 +34,8 @@ struct Case {
     read: Read,
     /// After each step values are read too, which brings replayed ones into memory.
     peeks: bool,
+    /// Flushes and merges fail, at one call of the file system or another.
+    faulty: bool,
     /// A thread flushes and merges all the time.
     beside: bool,
 }
@@ -46,6 +49,7 @@ impl Case {
             idle: byte & 0x18 != 0,
             read: if byte & 0x20 == 0 { Read::Mmap } else { Read::Pread },
             peeks: byte & 0x40 == 0,
+            faulty: byte & 0x80 != 0 && !beside,
             beside,
         }
     }
@@ -58,42 +62,10 @@ struct Pair {
     directory: Directory,
     store: Option<Store<String>>,
     beside: Option<Beside>,
+    faults: Arc<Faults>,
+    steps: u64,
     model: Model<(u16, usize)>,
     keys: Vec<Key>,
-}
-
-/// A thread that flushes and merges until it is told to stop.
-struct Beside {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<(), Error>>>,
-}
-
-impl Beside {
-    fn start(store: Store<String>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let work = move || {
-            while !stopped.load(Ordering::Relaxed) {
-                store.flush()?;
-                store.flush()?;
-                store.merge()?;
-            }
-            Ok(())
-        };
-        Beside { stop, thread: Some(thread::spawn(work)) }
-    }
-
-    fn end(&mut self) -> Result<(), Error> {
-        self.stop.store(true, Ordering::Relaxed);
-        let thread = self.thread.take();
-        thread.map_or(Ok(()), |thread| thread.join().expect("it does not panic"))
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        let _ = self.end();
-    }
 }
 
 type Checked<T = ()> = Result<T, TestCaseError>;
@@ -126,6 +98,8 @@ impl Pair {
             directory: Directory::quick("model"),
             store: None,
             beside: None,
+            faults: Arc::default(),
+            steps: 0,
             model: Model::new(now, idle, ABSOLUTE).cold_reads(cold_reads),
             keys,
         };
@@ -144,7 +118,7 @@ impl Pair {
             .max_memory(1 << 20)
             .read(self.case.read);
         builder = if self.case.idle { builder.idle(IDLE) } else { builder.no_idle() };
-        let store = fine(builder.open_fs(common::unsynced(self.directory.path())))?;
+        let store = fine(builder.open_fs(watched(self.directory.path(), self.faults.clone())))?;
         self.beside = self.case.beside.then(|| Beside::start(store.clone()));
         self.store = Some(store);
         Ok(())
@@ -203,6 +177,7 @@ impl Pair {
     }
 
     fn step(&mut self, op: &Op) -> Checked {
+        self.steps += 1;
         match op.clone() {
             Op::Get { key } => {
                 let key = self.key(key);
@@ -302,10 +277,11 @@ impl Pair {
                 self.model.saved();
             }
             Op::Flush => {
-                fine(self.store(None).flush())?;
-                self.model.saved();
+                if self.perhaps(|store| store.flush())? {
+                    self.model.saved();
+                }
             }
-            Op::Merge => fine(self.store(None).merge())?,
+            Op::Merge => drop(self.perhaps(|store| store.merge())?),
             Op::Advance(time) => {
                 self.clock.advance(time);
                 self.model.advance(time);
@@ -331,6 +307,17 @@ impl Pair {
             }
         }
         self.check()
+    }
+
+    /// Does it, or lets it fail half-way. False: it has failed.
+    fn perhaps(&mut self, work: impl Fn(&Store<String>) -> Result<(), Error>) -> Checked<bool> {
+        let store = self.store(None);
+        if self.case.faulty {
+            self.faults.set(1 + self.steps * 7 % 19);
+        }
+        let result = work(&store);
+        self.faults.set(0);
+        if self.case.faulty { Ok(result.is_ok()) } else { fine(result).map(|()| true) }
     }
 
     /// Ends what goes on beside.

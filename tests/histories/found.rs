@@ -1,0 +1,147 @@
+//! What the model test has found, each in its shortest form.
+
+use sessile::testing::ManualClock;
+use sessile::{Durability, Expiry};
+
+use super::common::Directory;
+use super::{SECOND, key, later, open, reopened, value};
+
+/// The first change of a session that a read had brought in from a base did not count as dirty,
+/// so the next flush left it out and went past its frame.
+#[test]
+fn a_change_after_a_cold_read_survives_a_close() {
+    let (directory, clock) = (Directory::new("found"), ManualClock::new());
+    let store = open(directory.path(), &clock);
+    for number in 0..3 {
+        store.insert(key(number), "old".into()).unwrap();
+    }
+    store.close().unwrap();
+    let store = open(directory.path(), &clock);
+    for number in 0..3 {
+        assert!(store.get(&key(number)).unwrap().is_some());
+    }
+    store.insert(key(0), "new".into()).unwrap();
+    store.update(&key(1), |value| *value = "new".into()).unwrap();
+    store.remove(&key(2)).unwrap();
+    store.close().unwrap();
+    let store = open(directory.path(), &clock);
+    assert_eq!(value(&store, 0).as_deref(), Some("new"));
+    assert_eq!(value(&store, 1).as_deref(), Some("new"));
+    assert_eq!(value(&store, 2), None);
+}
+
+/// A merge gave an expired record the times of the entry in memory, which was a later session
+/// under the same key; when that was lost in a crash, the expired one was back.
+#[test]
+fn a_merge_does_not_revive_what_a_newer_session_replaced() {
+    let (directory, clock) = (Directory::new("found"), ManualClock::new());
+    let store = open(directory.path(), &clock);
+    store.insert_with(key(1), "expired".into(), Expiry::After(SECOND)).unwrap();
+    store.flush().unwrap();
+    clock.advance(2 * SECOND);
+    store.at(Durability::Memory).insert(key(1), "lost".into()).unwrap();
+    store.merge().unwrap();
+    let (left, _directory) = reopened(&directory, &clock);
+    assert_ne!(value(&left, 1).as_deref(), Some("expired"));
+}
+
+/// The other way round: a record that has expired in its base while a longer expiry is in the
+/// log is the only copy of the value, and a merge must keep it.
+#[test]
+fn a_merge_keeps_what_lives_by_the_log_alone() {
+    let (directory, clock) = (Directory::new("found"), ManualClock::new());
+    let store = open(directory.path(), &clock);
+    for number in [1, 2] {
+        store.insert_with(key(number), "one".into(), Expiry::After(SECOND)).unwrap();
+    }
+    store.flush().unwrap();
+    store.set_expiry(&key(1), Expiry::After(100 * SECOND)).unwrap();
+    clock.advance(5 * SECOND);
+    store.merge().unwrap();
+    let (left, _directory) = reopened(&directory, &clock);
+    assert_eq!(value(&left, 1).as_deref(), Some("one"));
+    assert_eq!(value(&left, 2), None);
+    assert_eq!(value(&store, 1).as_deref(), Some("one"));
+}
+
+/// Looking at a session that was replayed and not read since extended it.
+#[test]
+fn a_peek_and_a_walk_touch_nothing_after_a_crash_either() {
+    let (directory, clock) = (Directory::new("found"), ManualClock::new());
+    let store = open(directory.path(), &clock);
+    store.insert(key(1), "one".into()).unwrap();
+    clock.advance(50 * SECOND);
+    for walk in [false, true] {
+        let (left, _directory) = reopened(&directory, &clock);
+        let deadline = left.deadline(&key(1)).unwrap();
+        if walk {
+            assert_eq!(left.iter().count(), 1);
+        } else {
+            assert!(value(&left, 1).is_some());
+        }
+        assert_eq!(left.deadline(&key(1)).unwrap(), deadline);
+    }
+}
+
+/// A clean close took the time up to which it had looked at deadlines for granted in bases of an
+/// earlier run too, where deadlines may lie behind what that run had promised by its grace.
+#[test]
+fn a_grace_once_given_outlives_a_clean_close() {
+    for read in [false, true] {
+        let (directory, clock) = (Directory::new("found"), ManualClock::new());
+        let store = open(directory.path(), &clock);
+        store.insert_with(key(1), "one".into(), Expiry::Idle(5 * SECOND)).unwrap();
+        store.close().unwrap();
+        clock.advance(5 * SECOND);
+        let store = open(directory.path(), &clock);
+        let promised = store.deadline(&key(1)).unwrap();
+        assert_eq!(promised, Some(later(&clock, 5 * SECOND)));
+        if read {
+            assert!(store.get(&key(1)).unwrap().is_some());
+        }
+        store.close().unwrap();
+        let store = open(directory.path(), &clock);
+        assert!(store.deadline(&key(1)).unwrap() >= promised, "read: {read}");
+    }
+}
+
+/// A session that had just expired was not removed by a transaction, and came back after a crash
+/// for the time of the grace.
+#[test]
+fn a_transaction_removes_what_has_just_expired_too() {
+    for flushed in [false, true] {
+        let (directory, clock) = (Directory::new("found"), ManualClock::new());
+        let store = open(directory.path(), &clock);
+        store.insert(key(1), "one".into()).unwrap();
+        if flushed {
+            store.flush().unwrap();
+        }
+        clock.advance(61 * SECOND);
+        store.transact(&[key(1)], |slots| slots.remove(0)).unwrap();
+        let (left, _directory) = reopened(&directory, &clock);
+        assert_eq!(value(&left, 1), None, "flushed: {flushed}");
+    }
+}
+
+/// A merge published that all deadlines up to now had been looked at, while the touches that
+/// this had found were still on their way: after a crash a session that had just been read was
+/// over, without the grace that is there for exactly that.
+#[test]
+fn a_manifest_does_not_take_for_granted_what_is_not_in_the_log_yet() {
+    for merge in [false, true] {
+        let (directory, clock) = (Directory::new("found"), ManualClock::new());
+        let store = open(directory.path(), &clock);
+        store.insert(key(1), "one".into()).unwrap();
+        store.flush().unwrap();
+        store.insert(key(2), "two".into()).unwrap();
+        store.flush().unwrap();
+        clock.advance(59 * SECOND);
+        assert!(store.get(&key(1)).unwrap().is_some());
+        clock.advance(2 * SECOND);
+        if merge {
+            store.merge().unwrap();
+        }
+        let (left, _directory) = reopened(&directory, &clock);
+        assert!(value(&left, 1).is_some(), "merge: {merge}");
+    }
+}
