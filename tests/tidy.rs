@@ -407,6 +407,20 @@ fn the_project_speaks_of_itself_alone() {
 }
 
 #[test]
+fn the_documents_name_files_that_are_there() {
+    let folders = ["src/", "tests/", "benches/", "docs/", "examples/", ".ci/"];
+    let mut found = Vec::new();
+    for document in ["README.md", "CHANGELOG.md", "docs/dependencies.md", "src/lib.rs"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let paths = quoted.filter(|quoted| folders.iter().any(|folder| quoted.starts_with(folder)));
+        let gone = paths.filter(|path| !root().join(path).exists());
+        found.extend(gone.map(|path| format!("{document}: `{path}`")));
+    }
+    report("a document names a file that is not there", &found);
+}
+
+#[test]
 fn the_reader_of_sources_tells_code_from_the_rest() {
     let text = "use crate::{a::B, c}; // crate::d\nlet x = \"crate::e \\\" \"; let y = '\"';\nr#\"unsafe\"#";
     let (code, literals) = split(text);

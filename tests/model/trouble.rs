@@ -16,13 +16,15 @@ use super::common::Watch;
 pub struct Faults {
     calls: AtomicU64,
     turn: AtomicU64,
-    /// The last name given was one of the log: its directory is not for failing.
-    log: AtomicBool,
+    /// A base or manifest has got its name: the next sync of the directory is for that one, any
+    /// other for the log.
+    named: AtomicBool,
 }
 
 impl Faults {
     fn call(&self, name: &str) -> io::Result<()> {
-        let log = name.starts_with("log.") || name == "." && self.log.load(Ordering::Relaxed);
+        let log =
+            name.starts_with("log.") || name == "." && !self.named.swap(false, Ordering::Relaxed);
         if log || self.turn.load(Ordering::Relaxed) == 0 {
             return Ok(());
         }
@@ -42,8 +44,9 @@ impl Faults {
 
 impl Watch for Faults {
     fn rename(&self, from: &str, _: &str) -> io::Result<()> {
-        self.log.store(from.starts_with("log."), Ordering::Relaxed);
-        self.call(from)
+        self.call(from)?;
+        self.named.fetch_or(!from.starts_with("log."), Ordering::Relaxed);
+        Ok(())
     }
     fn write(&self, name: &str) -> io::Result<()> {
         self.call(name)
