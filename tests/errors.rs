@@ -86,7 +86,10 @@ fn a_directory_in_use_by_another_process_is_locked_until_that_one_ends() {
         let before = temp.contents();
         let error = builder().open(temp.path()).unwrap_err();
         assert!(error.is_locked(), "{error:?}");
-        mentions(&error, &[&other.id().to_string(), "wait_for_lock", temp.path().to_str().unwrap()]);
+        mentions(
+            &error,
+            &[&other.id().to_string(), "wait_for_lock", temp.path().to_str().unwrap()],
+        );
         assert_eq!(temp.contents(), before);
         let path = temp.path().to_path_buf();
         let waiting = std::thread::spawn(move || builder().wait_for_lock(LIMIT).open(path));
@@ -381,7 +384,9 @@ fn unknown_and_leftover_files_are_left_alone_and_reported() {
     for name in strangers.iter().chain(&["folder"]) {
         assert!(reported.iter().any(|known| known == name), "{name} is not in {reported:?}");
     }
-    leftovers.iter().for_each(|name| assert!(temp.path().join(name).exists(), "opening removes nothing"));
+    leftovers
+        .iter()
+        .for_each(|name| assert!(temp.path().join(name).exists(), "opening removes nothing"));
     store.insert(key(7), text("new")).unwrap();
     store.flush().unwrap();
     leftovers.iter().for_each(|name| assert!(!temp.path().join(name).exists(), "{name} is ours"));

@@ -9,9 +9,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sessile::{Background, Builder, Durability, Read, Store};
 use support::faulty::{Call, Faults, FaultyFs};
 use support::{Temp, key};
-use sessile::{Background, Builder, Durability, Read, Store};
 
 type Model = BTreeMap<u64, String>;
 
@@ -100,8 +100,10 @@ fn after_a_failed_sync_nothing_is_promised_until_it_is_healed() {
         assert!(error.is_poisoned() && error.is_unknown(), "{error}");
         let error = store.take(&key(4)).unwrap_err();
         assert!(error.is_poisoned() && error.is_unknown(), "{error}");
-        let visible = Model::from([(0, "before"), (2, "before"), (3, "before"), (5, "unknown")]
-            .map(|(number, value)| (number, text(value))));
+        let visible = Model::from(
+            [(0, "before"), (2, "before"), (3, "before"), (5, "unknown")]
+                .map(|(number, value)| (number, text(value))),
+        );
         check(store, &visible, "poisoned");
 
         store.heal().unwrap();
@@ -144,7 +146,9 @@ fn every_failed_write_of_the_log_is_told_and_mended() {
         let mut model = Model::new();
         // Before the log has a segment, and after.
         for round in 0..3 {
-            bench.faults.fail(move |this, name| this == call && (name.is_empty() || name.starts_with("log")));
+            bench.faults.fail(move |this, name| {
+                this == call && (name.is_empty() || name.starts_with("log"))
+            });
             let result = bench.store.at(Durability::Power).insert(key(round), text("visible"));
             bench.faults.end();
             if round > 0 && matches!(call, Call::Create | Call::Rename | Call::SyncDir) {
@@ -481,10 +485,16 @@ fn the_reserve_outlives_the_end_of_a_segment() {
             }
         };
         assert!(error.is_disk_full(), "{room}: {error:?}");
-        assert!(!error.is_unknown(), "{room}: refused before it happens, after {stored}: {error:?}");
+        assert!(
+            !error.is_unknown(),
+            "{room}: refused before it happens, after {stored}: {error:?}"
+        );
         for number in 0..stored {
             let removed = store.remove(&key(number));
-            assert!(removed.as_ref().is_ok_and(|was| *was), "{room}: {number} of {stored}: {removed:?}");
+            assert!(
+                removed.as_ref().is_ok_and(|was| *was),
+                "{room}: {number} of {stored}: {removed:?}"
+            );
         }
         check_copy(&bench.temp, &Model::new(), "full");
     }

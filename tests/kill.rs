@@ -80,7 +80,9 @@ impl Op {
     /// found of this key will last.
     fn rests_on(&self, state: &State) -> Option<u64> {
         match self {
-            Op::Update(key, _) | Op::Remove(key) | Op::Take(key) => (!state.contains_key(key)).then_some(*key),
+            Op::Update(key, _) | Op::Remove(key) | Op::Take(key) => {
+                (!state.contains_key(key)).then_some(*key)
+            }
             Op::Rename(key, _) | Op::SetEnd(key, _) => (!state.contains_key(key)).then_some(*key),
             Op::Create(key, _) => state.contains_key(key).then_some(*key),
             // These say nothing of any key of the thread.
@@ -99,7 +101,7 @@ fn draw(plan: Plan, thread: u64, number: u64, rng: &mut Rng) -> (Op, Durability)
     };
     let own: Vec<u64> = plan.keys(thread).collect();
     let some = |rng: &mut Rng| own[rng.below(own.len() as u64) as usize];
-    let mut text = |rng: &mut Rng| {
+    let text = |rng: &mut Rng| {
         let filler = if rng.below(20) == 0 { rng.below(20_000) } else { rng.below(300) };
         format!("{}.{thread}.{number}.{}", plan.round, "v".repeat(filler as usize))
     };
@@ -264,7 +266,8 @@ fn say(line: &str) {
 }
 
 fn start(plan: Plan, path: &Path) -> (Child, Receiver<String>) {
-    let job = format!("{} {} {} {} {}", plan.seed, plan.round, plan.threads, plan.far, path.display());
+    let job =
+        format!("{} {} {} {} {}", plan.seed, plan.round, plan.threads, plan.far, path.display());
     let mut child = support::child("child", &job).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (send, receive) = channel();
@@ -283,7 +286,9 @@ fn run_and_kill(plan: Plan, path: &Path, rng: &mut Rng) -> HashMap<u64, u64> {
     assert_eq!(status.signal(), Some(9), "the writer ended by itself, after {opened} lines");
     let mut acknowledged = HashMap::new();
     for line in lines {
-        if let Some((thread, number)) = line.strip_prefix("ack ").and_then(|rest| rest.split_once(' ')) {
+        if let Some((thread, number)) =
+            line.strip_prefix("ack ").and_then(|rest| rest.split_once(' '))
+        {
             acknowledged.insert(thread.parse().unwrap(), number.parse::<u64>().unwrap() + 1);
         }
     }
@@ -337,7 +342,8 @@ fn check(plan: Plan, store: &Store<String>, before: &State, acknowledged: &HashM
             }
         }
         for (after, state) in &possible {
-            for number in plan.keys(thread).filter(|number| state.get(number) != found.get(number)) {
+            for number in plan.keys(thread).filter(|number| state.get(number) != found.get(number))
+            {
                 let short = |state: &State| format!("{:.40}", format!("{:?}", state.get(&number)));
                 println!("after {after} key {number}: {} but {}", short(state), short(&found));
             }
@@ -389,7 +395,9 @@ fn what_was_acknowledged_is_there_after_every_kill() {
         for (thread, count) in acknowledged {
             let mut rng = plan.rng(thread);
             let ops = (0..count).map(|number| draw(plan, thread, number, &mut rng).0);
-            short.extend(ops.filter_map(|op| if let Op::Short(number) = op { Some(number) } else { None }));
+            short.extend(
+                ops.filter_map(|op| if let Op::Short(number) = op { Some(number) } else { None }),
+            );
         }
         if copy.is_none() && rng.below(2) == 0 {
             store.merge().unwrap();

@@ -189,7 +189,9 @@ fn a_panic_in_the_methods_of_a_value_changes_nothing() {
             assert!(!back || what == "clone", "a move needs no copy");
         }
     }
-    for call in [Store::<Touchy>::insert, |store: &Store<Touchy>, key, value| store.create(key, value).map(drop)] {
+    for call in [Store::<Touchy>::insert, |store: &Store<Touchy>, key, value| {
+        store.create(key, value).map(drop)
+    }] {
         assert!(panics("serialize", || drop(call(&store, key(9), touchy("no")))));
     }
     assert!(panics("deserialize", || drop(store.get(&key(2)))));

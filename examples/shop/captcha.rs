@@ -48,7 +48,10 @@ const GLYPHS: &[(char, Glyph)] = &[
     ('W', &[&[(0, 0), (1, 6)], &[(1, 6), (2, 2)], &[(2, 2), (3, 6)], &[(3, 6), (4, 0)]]),
     ('X', &[&[(0, 0), (4, 6)], &[(4, 0), (0, 6)]]),
     ('Y', &[&[(0, 0), (2, 3)], &[(4, 0), (2, 3)], &[(2, 3), (2, 6)]]),
-    ('3', &[&[(0, 0), (4, 0)], &[(4, 0), (2, 2)], &[(2, 2), (4, 3), (4, 5), (3, 6), (1, 6), (0, 5)]]),
+    (
+        '3',
+        &[&[(0, 0), (4, 0)], &[(4, 0), (2, 2)], &[(2, 2), (4, 3), (4, 5), (3, 6), (1, 6), (0, 5)]],
+    ),
     ('4', &[&[(3, 6), (3, 0)], &[(3, 0), (0, 4)], &[(0, 4), (4, 4)]]),
     ('7', &[&[(0, 0), (4, 0)], &[(4, 0), (1, 6)], &[(1, 3), (4, 3)]]),
 ];
@@ -98,7 +101,9 @@ impl Captcha {
         let mut paths = Vec::new();
         let step = (WIDTH - 24.0) / CODE_LETTERS as f64;
         for (index, letter) in self.code.chars().enumerate() {
-            let Some((_, glyph)) = GLYPHS.iter().find(|(other, _)| *other == letter) else { continue };
+            let Some((_, glyph)) = GLYPHS.iter().find(|(other, _)| *other == letter) else {
+                continue;
+            };
             let place = Place::draw(&mut noise, 12.0 + step * (index as f64 + 0.5));
             for stroke in *glyph {
                 let corners: Vec<Point> = stroke.iter().map(|corner| place.of(*corner)).collect();
@@ -165,10 +170,17 @@ impl Warp {
 fn round(corners: &[Point]) -> Vec<Point> {
     let mut points = corners.to_vec();
     for _ in 0..2 {
-        let between = |(ax, ay): Point, (bx, by): Point, t: f64| (ax + (bx - ax) * t, ay + (by - ay) * t);
+        let between =
+            |(ax, ay): Point, (bx, by): Point, t: f64| (ax + (bx - ax) * t, ay + (by - ay) * t);
         let pairs = points.iter().zip(points.iter().skip(1));
         let inner = pairs.flat_map(|(a, b)| [0.25, 0.5, 0.75].map(|t| between(*a, *b, t)));
-        points = points.first().copied().into_iter().chain(inner).chain(points.last().copied()).collect();
+        points = points
+            .first()
+            .copied()
+            .into_iter()
+            .chain(inner)
+            .chain(points.last().copied())
+            .collect();
     }
     points
 }

@@ -17,9 +17,10 @@ const COOKIE_COUNT_MAX: usize = 64;
 /// of them is not ours.
 pub fn read(headers: &HeaderMap) -> Option<Id> {
     let mut found = None;
-    let pairs = headers.get_all(COOKIE).into_iter().flat_map(|value| {
-        value.as_bytes().split(|byte| *byte == b';').map(trim)
-    });
+    let pairs = headers
+        .get_all(COOKIE)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';').map(trim));
     for (count, pair) in pairs.enumerate() {
         if count == COOKIE_COUNT_MAX {
             return None;
@@ -106,8 +107,7 @@ mod tests {
     #[test]
     fn the_header_is_as_promised() {
         let id = Id::parse(ID).unwrap();
-        let expected =
-            format!("shop_sid={ID}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000");
+        let expected = format!("shop_sid={ID}; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000");
         assert_eq!(issue(&id).unwrap(), expected);
         assert!(!format!("{:?}", issue(&id)).contains(ID));
         assert_eq!(remove().unwrap(), "shop_sid=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");

@@ -165,7 +165,8 @@ fn login(user: Option<&str>) -> String {
 
 fn solve(captcha: Option<&Id>, notice: Option<Notice>) -> String {
     let Some(id) = captcha else {
-        return "<h2>You are human</h2>\n<p>You have read the letters, so it must be true.</p>\n".to_owned();
+        return "<h2>You are human</h2>\n<p>You have read the letters, so it must be true.</p>\n"
+            .to_owned();
     };
     let id = id.expose();
     let note = match notice {
@@ -211,8 +212,11 @@ mod tests {
     #[test]
     fn what_was_typed_in_comes_out_as_text() {
         let evil = "<script>alert('\"&\"')</script>";
-        let visitor =
-            Visitor { user: Some(evil.to_owned()), cart: vec![evil.to_owned()], ..Visitor::default() };
+        let visitor = Visitor {
+            user: Some(evil.to_owned()),
+            cart: vec![evil.to_owned()],
+            ..Visitor::default()
+        };
         let html = render(&visitor, None, None);
         assert!(!html.contains("<script>"));
         assert_eq!(html.matches("&lt;script&gt;alert(&#39;&quot;&amp;&quot;&#39;)").count(), 2);

@@ -3,15 +3,17 @@
 
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, Form, Path, Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE, VARY};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE, VARY,
+};
 use axum::http::header::{HeaderMap, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sessile::{Error, Id};
@@ -45,7 +47,9 @@ pub fn router(shop: Shop) -> Router {
         .route("/captcha/{file}", get(captcha_picture))
         .route("/stats", get(stats))
         .route("/healthz", get(healthz))
-        .fallback(async || Failure::Client(StatusCode::NOT_FOUND, "there is nothing here".to_owned()))
+        .fallback(async || {
+            Failure::Client(StatusCode::NOT_FOUND, "there is nothing here".to_owned())
+        })
         .method_not_allowed_fallback(async || {
             Failure::Client(StatusCode::METHOD_NOT_ALLOWED, "not with this method".to_owned())
         })
@@ -73,7 +77,9 @@ impl From<Error> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
-            Failure::Client(status, text) => (status, Json(json!({ "error": text }))).into_response(),
+            Failure::Client(status, text) => {
+                (status, Json(json!({ "error": text }))).into_response()
+            }
             Failure::Store(error) => {
                 tracing::error!("{error}");
                 error.into_response()
@@ -226,7 +232,9 @@ async fn captcha_picture(State(shop): State<Shop>, Path(file): Path<String>) -> 
     };
     match captcha {
         Some(captcha) => Ok(([(CONTENT_TYPE, "image/svg+xml")], captcha.svg()).into_response()),
-        None => Err(Failure::Client(StatusCode::NOT_FOUND, "no such captcha, or no longer".to_owned())),
+        None => {
+            Err(Failure::Client(StatusCode::NOT_FOUND, "no such captcha, or no longer".to_owned()))
+        }
     }
 }
 
@@ -274,7 +282,11 @@ fn wants_page(headers: &HeaderMap) -> bool {
 
 /// Back to the page for a person, JSON for a program.
 fn page_or(headers: &HeaderMap, path: &str, json: Value) -> Response {
-    if wants_page(headers) { Redirect::to(path).into_response() } else { Json(json).into_response() }
+    if wants_page(headers) {
+        Redirect::to(path).into_response()
+    } else {
+        Json(json).into_response()
+    }
 }
 
 fn with_cookie(response: impl IntoResponse, new_id: Option<&Id>) -> Response {

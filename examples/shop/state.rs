@@ -162,7 +162,12 @@ impl Shop {
 
     /// Whether `code` is that of the captcha: true for one caller, once. A wrong code uses up an
     /// attempt. In the same step the visitor, if there is one, is marked as human.
-    pub async fn answer(&self, visitor: Option<&Id>, captcha: &Id, code: &str) -> Result<bool, Error> {
+    pub async fn answer(
+        &self,
+        visitor: Option<&Id>,
+        captcha: &Id,
+        code: &str,
+    ) -> Result<bool, Error> {
         let keys: Vec<Key> =
             [captcha_key(captcha)].into_iter().chain(visitor.map(Id::key)).collect();
         let answer = self.store.transact_async(&keys, |slots| {

@@ -31,7 +31,10 @@ pub enum Call {
 
 impl Call {
     pub fn changes(self) -> bool {
-        !matches!(self, Call::List | Call::Open | Call::Image | Call::Lock | Call::Read | Call::ReadImage)
+        !matches!(
+            self,
+            Call::List | Call::Open | Call::Image | Call::Lock | Call::Read | Call::ReadImage
+        )
     }
 }
 
@@ -138,7 +141,13 @@ impl Fs for FaultyFs {
         self.faults.ask(Call::Open, name)?;
         let inner = self.inner.open(name)?;
         let (faults, size) = (self.faults.clone(), Arc::new(AtomicU64::new(inner.size()?)));
-        Ok(Arc::new(FaultyFile { inner, faults, name: name.to_owned(), size, unsynced: Mutex::default() }))
+        Ok(Arc::new(FaultyFile {
+            inner,
+            faults,
+            name: name.to_owned(),
+            size,
+            unsynced: Mutex::default(),
+        }))
     }
 
     fn image(&self, name: &str, mapped: bool) -> io::Result<Arc<dyn Image>> {
