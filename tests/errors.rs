@@ -238,7 +238,8 @@ fn a_value_that_is_too_large_changes_nothing() {
 fn options_that_make_no_sense_are_refused_by_name() {
     let zero = Duration::ZERO;
     let ages = Duration::from_secs(u64::MAX / 2);
-    let cases: [(&str, fn(Builder<String>, Duration) -> Builder<String>, Duration); 6] = [
+    type Set = fn(Builder<String>, Duration) -> Builder<String>;
+    let cases: [(&str, Set, Duration); 6] = [
         ("idle", Builder::idle, zero),
         ("idle", Builder::idle, ages),
         ("absolute", Builder::absolute, zero),

@@ -1,5 +1,4 @@
-//! What a store does when its disk fails: it keeps what it has acknowledged, says what it cannot
-//! promise, and gets going again.
+//! A store whose disk fails keeps what it acknowledged, says what it cannot, and gets going again.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 #![cfg(any(feature = "bincode", feature = "postcard", feature = "json"))]

@@ -20,8 +20,8 @@ const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 80.0;
 /// Points of one path at least; a path ends up to as many later.
 const PIECE_POINTS: usize = 4;
-const SPECK_COUNT: usize = 26;
-const WIRE_COUNT: usize = 3;
+const SPECK_COUNT: usize = 16;
+const WIRE_COUNT: usize = 2;
 
 /// A letter's strokes on a grid of 4 × 6, corners as points.
 type Glyph = &'static [&'static [(u8, u8)]];
@@ -108,7 +108,7 @@ impl Captcha {
             for stroke in *glyph {
                 let corners: Vec<Point> = stroke.iter().map(|corner| place.of(*corner)).collect();
                 let points = round(&corners).into_iter().map(|point| warp.of(point)).collect();
-                cut(points, 3.4, &mut noise, &mut paths);
+                cut(points, 4.0, &mut noise, &mut paths);
             }
         }
         add_noise(&mut noise, &mut paths);
@@ -135,9 +135,9 @@ struct Place {
 
 impl Place {
     fn draw(noise: &mut Noise, x: f64) -> Place {
-        let (sin, cos) = noise.between(-0.3, 0.3).sin_cos();
-        let middle = (x + noise.between(-3.0, 3.0), HEIGHT / 2.0 + noise.between(-7.0, 7.0));
-        let scale = (noise.between(6.2, 8.2), noise.between(6.0, 7.6));
+        let (sin, cos) = noise.between(-0.2, 0.2).sin_cos();
+        let middle = (x + noise.between(-2.0, 2.0), HEIGHT / 2.0 + noise.between(-5.0, 5.0));
+        let scale = (noise.between(6.6, 8.2), noise.between(6.8, 8.2));
         Place { middle, scale, sin, cos }
     }
 
@@ -160,8 +160,8 @@ impl Warp {
     }
 
     fn of(&self, (x, y): Point) -> Point {
-        let dx = 2.6 * (y / self.lengths.0 * TAU + self.phases.0).sin();
-        let dy = 4.0 * (x / self.lengths.1 * TAU + self.phases.1).sin();
+        let dx = 2.0 * (y / self.lengths.0 * TAU + self.phases.0).sin();
+        let dy = 3.2 * (x / self.lengths.1 * TAU + self.phases.1).sin();
         (x + dx, y + dy)
     }
 }
@@ -195,7 +195,7 @@ fn cut(points: Vec<Point>, width: f64, noise: &mut Noise, paths: &mut Vec<String
         let mut path = format!("<path stroke-width=\"{width:.1}\" d=\"");
         for (index, (x, y)) in piece.iter().enumerate() {
             let command = if index == 0 { 'M' } else { 'L' };
-            let (x, y) = (x + noise.between(-0.5, 0.5), y + noise.between(-0.5, 0.5));
+            let (x, y) = (x + noise.between(-0.35, 0.35), y + noise.between(-0.35, 0.35));
             // Writing into a string cannot fail.
             let _ = write!(path, "{command}{x:.1} {y:.1}");
         }
@@ -210,7 +210,7 @@ fn add_noise(noise: &mut Noise, paths: &mut Vec<String>) {
     for _ in 0..SPECK_COUNT {
         let (x, y) = (noise.between(4.0, WIDTH - 4.0), noise.between(4.0, HEIGHT - 4.0));
         let (sin, cos) = noise.between(0.0, TAU).sin_cos();
-        let length = noise.between(2.0, 9.0);
+        let length = noise.between(2.0, 6.0);
         let points = [0.0, 0.5, 1.0].map(|t| (x + t * length * cos, y + t * length * sin));
         cut(points.to_vec(), 2.4, noise, paths);
     }
@@ -221,7 +221,7 @@ fn add_noise(noise: &mut Noise, paths: &mut Vec<String>) {
             let t = f64::from(index) / 40.0;
             (WIDTH * t, start + (end - start) * t + height * (t * 2.0 * TAU + phase).sin())
         });
-        cut(points.collect(), 1.6, noise, paths);
+        cut(points.collect(), 1.5, noise, paths);
     }
 }
 

@@ -96,6 +96,8 @@ pub(crate) struct Disk {
 pub(crate) struct Published {
     /// The one that counts.
     pub(crate) manifest: u64,
+    /// The mark in it: every touch up to then is on disk.
+    pub(crate) mark: Timestamp,
     /// The bases that it names.
     pub(crate) bases: Vec<u64>,
     /// Bases that a `clear` has ended and a manifest may still name.
@@ -292,6 +294,7 @@ impl Disk {
         match manifest.publish(&*self.fs, &self.numbers) {
             Ok(number) => {
                 published.manifest = number;
+                published.mark = mark;
                 published.bases = manifest.bases.iter().map(|base| base.number).collect();
                 published.ambiguous = false;
                 self.swap(list);

@@ -338,6 +338,8 @@ impl<V: Clone> Engine<V> {
         taken: &Taken<V>,
         exact: bool,
     ) -> Result<bool> {
+        // Read before the log is synced: the touches that it vouches for are in there.
+        let mark = self.time.mark();
         if !exact {
             disk.log.wait(disk.log.appended(), Durability::Power)?;
         }
@@ -349,7 +351,6 @@ impl<V: Clone> Engine<V> {
         let mut layers: Vec<_> = made.into_iter().collect();
         layers.extend(disk.bases().layers.iter().cloned());
         let list = Bases { layers, cut: taken.cut };
-        let mark = self.time.mark();
         let result =
             disk.publish_as_holder(&mut published, list, mark, self.time.epoch(), self.len());
         match result {

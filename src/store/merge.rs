@@ -6,6 +6,7 @@ use crate::base::{Base, Builder, Expired, Meta, Record, merge};
 use crate::error::{Error, Result};
 use crate::fs::layout::Kind;
 use crate::limits::BASES_MAX;
+use crate::log::Durability;
 use crate::metrics::count;
 use crate::record::expiry::Life;
 use crate::store::disk::{Bases, Disk, Layer, Moment};
@@ -202,6 +203,10 @@ impl<V: Clone> Engine<V> {
         number: u64,
         floor: u64,
     ) -> Result<()> {
+        // A mark vouches for touches: they must be on disk before it is. If that cannot be had
+        // the last one stands.
+        let mark = self.time.mark();
+        let synced = disk.log.wait(disk.log.appended(), Durability::Power).is_ok();
         let mut published = disk.publish.lock();
         let current = disk.bases();
         let is_input = |layer: &Arc<Layer>| inputs.iter().any(|input| Arc::ptr_eq(input, layer));
@@ -218,7 +223,7 @@ impl<V: Clone> Engine<V> {
             layers.insert(at.min(layers.len()), made);
         }
         let list = Bases { layers, cut: current.cut };
-        let mark = self.time.mark();
+        let mark = if synced { mark } else { published.mark };
         let result =
             disk.publish_as_holder(&mut published, list, mark, self.time.epoch(), self.len());
         if let Err(error) = result {

@@ -222,6 +222,7 @@ impl<V: Clone> Opening<V> {
         let log = Log::new(self.log_setup(&fs, &numbers, identity, &recovered, cut, rewrite));
         let published = Published {
             manifest: manifest_number,
+            mark: Timestamp::from_millis(manifest.mark_ms),
             bases: manifest.bases.iter().map(|base| base.number).collect(),
             orphans: Vec::new(),
             strays: recovered.strays.clone(),

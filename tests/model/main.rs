@@ -36,21 +36,29 @@ struct Case {
     peeks: bool,
     /// Flushes and merges fail, at one call of the file system or another.
     faulty: bool,
-    /// A thread flushes and merges all the time.
-    beside: bool,
+    /// Where it is, and what goes on there.
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Memory,
+    Disk,
+    /// On disk, and a thread flushes and merges all the time.
+    Busy,
 }
 
 impl Case {
-    fn from_byte(byte: u8, beside: bool) -> Case {
-        let tight = byte & 7 == 7;
+    fn from_byte(byte: u8, place: Place) -> Case {
+        let tight = byte & 7 == 7 && place != Place::Memory;
         Case {
             keys: if tight { 40 } else { 12 },
             tight,
             idle: byte & 0x18 != 0,
             read: if byte & 0x20 == 0 { Read::Mmap } else { Read::Pread },
             peeks: byte & 0x40 == 0,
-            faulty: byte & 0x80 != 0 && !beside,
-            beside,
+            faulty: byte & 0x80 != 0 && place == Place::Disk,
+            place,
         }
     }
 }
@@ -88,8 +96,11 @@ impl Pair {
     fn new(case: Case) -> Checked<Pair> {
         let clock = ManualClock::new();
         let idle = case.idle.then_some(IDLE);
-        let cold_reads =
-            if case.tight || case.beside { ColdReads::MayTouch } else { ColdReads::Touch };
+        let cold_reads = if case.tight || case.place == Place::Busy {
+            ColdReads::MayTouch
+        } else {
+            ColdReads::Touch
+        };
         let now = clock.wall();
         let keys = (0..case.keys).map(|key| Key::of([key])).collect();
         let mut pair = Pair {
@@ -118,8 +129,12 @@ impl Pair {
             .max_memory(1 << 20)
             .read(self.case.read);
         builder = if self.case.idle { builder.idle(IDLE) } else { builder.no_idle() };
+        if self.case.place == Place::Memory {
+            self.store = Some(fine(builder.in_memory())?);
+            return Ok(());
+        }
         let store = fine(builder.open_fs(watched(self.directory.path(), self.faults.clone())))?;
-        self.beside = self.case.beside.then(|| Beside::start(store.clone()));
+        self.beside = (self.case.place == Place::Busy).then(|| Beside::start(store.clone()));
         self.store = Some(store);
         Ok(())
     }
@@ -290,6 +305,10 @@ impl Pair {
                 let wall = self.clock.wall().as_millis();
                 self.clock.set_wall(Timestamp::from_millis(wall - time.as_millis() as i64));
             }
+            Op::Reopen(pause) | Op::Crash(pause) if self.case.place == Place::Memory => {
+                self.clock.advance(pause);
+                self.model.advance(pause);
+            }
             Op::Reopen(pause) => {
                 self.alone()?;
                 fine(self.store.take().expect("it is open").close())?;
@@ -437,8 +456,8 @@ fn config(cases: u32) -> Config {
     }
 }
 
-fn case(beside: bool) -> impl Strategy<Value = Case> {
-    any::<u8>().prop_map(move |byte| Case::from_byte(byte, beside))
+fn case(place: Place) -> impl Strategy<Value = Case> {
+    any::<u8>().prop_map(move |byte| Case::from_byte(byte, place))
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -450,7 +469,7 @@ proptest! {
     #![proptest_config(config(1200))]
 
     #[test]
-    fn the_store_does_what_the_model_does(case in case(false), ops in ops()) {
+    fn the_store_does_what_the_model_does(case in case(Place::Disk), ops in ops()) {
         run(case, &ops)?;
     }
 }
@@ -459,7 +478,16 @@ proptest! {
     #![proptest_config(config(200))]
 
     #[test]
-    fn so_it_does_while_it_is_flushed_and_merged(case in case(true), ops in ops()) {
+    fn so_it_does_while_it_is_flushed_and_merged(case in case(Place::Busy), ops in ops()) {
+        run(case, &ops)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    #[test]
+    fn so_does_a_store_in_memory(case in case(Place::Memory), ops in ops()) {
         run(case, &ops)?;
     }
 }
