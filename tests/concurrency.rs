@@ -33,7 +33,8 @@ fn for_both(work: impl Fn(&Store<u64>) + Clone + Send + 'static) {
 fn on_all(work: impl Fn(u64) -> u64 + Sync) -> u64 {
     let work = &work;
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
+        let threads: Vec<_> =
+            (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     })
 }
@@ -47,7 +48,8 @@ fn amid_upheaval(store: &Store<u64>, work: impl FnOnce()) {
                 if done.load(Ordering::Relaxed) {
                     break;
                 }
-                (0..50).for_each(|n| store.insert(key(1 << 40 | round % 20 * 50 + n), n).unwrap());
+                (0..50)
+                    .for_each(|n| store.insert(key((1 << 40) | (round % 20 * 50 + n)), n).unwrap());
                 store.flush().unwrap();
                 if round % 3 == 2 {
                     store.merge().unwrap();
@@ -70,7 +72,8 @@ fn one_of_many_takes_and_one_of_many_creates() {
     for_both(|store| {
         amid_upheaval(store, || {
             for number in 0..200 {
-                let created = on_all(|thread| u64::from(store.create(key(number), thread).unwrap()));
+                let created =
+                    on_all(|thread| u64::from(store.create(key(number), thread).unwrap()));
                 assert_eq!(created, 1, "created {number}");
                 if number % 10 == 0 {
                     store.flush().unwrap();
@@ -165,7 +168,8 @@ fn money_is_moved_and_neither_made_nor_lost() {
                             (0..keys.len()).map(|index| *slots.get(index).unwrap()).sum::<u64>()
                         });
                         assert_eq!(sum.unwrap(), ACCOUNTS * 1000);
-                        let met = store.iter().map(Result::unwrap).filter(|(key, _)| keys.contains(key));
+                        let met =
+                            store.iter().map(Result::unwrap).filter(|(key, _)| keys.contains(key));
                         assert_eq!(met.count() as u64, ACCOUNTS, "each is met once");
                         continue;
                     }
@@ -200,7 +204,9 @@ fn what_was_accepted_before_close_is_kept() {
                         scope.spawn(move || {
                             let accepted = |number: &u64| {
                                 let result = store.insert(key(*number), *number);
-                                result.inspect_err(|error| assert!(error.is_closed(), "{error}")).is_ok()
+                                result
+                                    .inspect_err(|error| assert!(error.is_closed(), "{error}"))
+                                    .is_ok()
                             };
                             (thread << 32..).take_while(accepted).collect::<Vec<_>>()
                         })
@@ -266,7 +272,9 @@ fn a_hundred_thousand_sessions_may_end_in_the_same_second() {
             while store.stats().expired < 100_000 || store.len() > added {
                 assert!(Instant::now() < until, "{:?}", store.stats());
                 let lasts = Expiry::After(lasting);
-                (0..100).for_each(|n| store.insert_with(key(1 << 40 | added + n), n, lasts).unwrap());
+                (0..100).for_each(|n| {
+                    store.insert_with(key((1 << 40) | (added + n)), n, lasts).unwrap()
+                });
                 added += 100;
                 thread::sleep(Duration::from_millis(1));
             }

@@ -166,13 +166,14 @@ fn a_forgotten_tag_shows_as_such_and_the_session_can_be_replaced() {
 /// Gives the header another major version and the checksum that goes with it.
 fn raise_version(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
-    let sealed = match &bytes[1..6] {
-        b"SSLOG" => 112,
-        b"base\r" => u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize,
-        _ => bytes.len(),
+    // How far the checksum reaches, and what it covers before the bytes.
+    let (sealed, place): (_, &[u8]) = match &bytes[1..6] {
+        b"SSLOG" => (112, &[]),
+        b"base\r" => (u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize, &[0; 16]),
+        _ => (bytes.len(), &[]),
     };
     bytes[8] = 9;
-    let crc = crc32fast::hash(&bytes[..sealed - 4]);
+    let crc = crc32fast::hash(&[place, &bytes[..sealed - 4]].concat());
     bytes[sealed - 4..sealed].copy_from_slice(&crc.to_le_bytes());
     fs::write(path, bytes).unwrap();
 }

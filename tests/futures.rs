@@ -114,10 +114,11 @@ fn a_future_that_is_dropped_undoes_nothing_and_blocks_nobody() {
             drop(insert);
             assert!(store.get(&key(number)).unwrap().is_some());
             if number % 2 == 0 {
-                let mut remove = Box::pin(power.remove_async(&key(number)));
+                let key = key(number);
+                let mut remove = Box::pin(power.remove_async(&key));
                 let _ = remove.as_mut().poll(&mut context);
                 drop(remove);
-                assert!(store.get(&key(number)).unwrap().is_none());
+                assert!(store.get(&key).unwrap().is_none());
             }
             // Never polled: never happened.
             drop(power.insert_async(key(1000 + number), text("no")));

@@ -1,0 +1,1 @@
+//! Benches of single operations: `cargo bench --manifest-path benches/single/Cargo.toml`.
