@@ -140,6 +140,12 @@ impl Error {
         self.kind() == ErrorKind::Corrupt
     }
 
+    /// A file that should be there is not.
+    pub(crate) fn is_missing(&self) -> bool {
+        let source = self.0.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
+        source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// A stored value does not decode as the type asked for: most often its struct changed
     /// and the schema tag did not.
     pub fn is_decode(&self) -> bool {

@@ -317,7 +317,7 @@ fn any_flipped_bit_is_harmless_or_told() {
     for in_base in [true, false] {
         let temp = filled(builder(), in_base);
         let files: Vec<_> = temp.contents().into_iter().filter(|file| !file.1.is_empty()).collect();
-        for _ in 0..150 {
+        for _ in 0..80 {
             let (name, bytes) = &files[rng.below(files.len() as u64) as usize];
             let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
             let (at, mask) = (rng.below(used as u64) as usize, 1 << rng.below(8));

@@ -4,6 +4,7 @@
 //! does the work.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -115,18 +116,23 @@ fn time_loop<V: Clone>(engine: &Engine<V>, stopped: &Receiver<()>) {
     let mut turn = 0;
     while stopped.recv_timeout(period).is_err_and(|error| error.is_timeout()) {
         turn += 1;
-        engine.shrink_one(turn);
-        engine.time.advance();
-        let clock = engine.time.clock();
-        let began = clock.boot_ms();
-        let complete = engine.turn(|| clock.boot_ms().saturating_sub(began) > WHEEL_MS);
-        engine.log_returned();
-        engine.sweep(1 << 16);
-        if complete {
-            engine.mark();
-        }
-        engine.ask_for_work();
+        // Users' code may panic; time must not stand still for it.
+        let _ = catch_unwind(AssertUnwindSafe(|| time_round(engine, turn)));
     }
+}
+
+fn time_round<V: Clone>(engine: &Engine<V>, turn: u64) {
+    engine.shrink_one(turn);
+    engine.time.advance();
+    let clock = engine.time.clock();
+    let began = clock.boot_ms();
+    let complete = engine.turn(|| clock.boot_ms().saturating_sub(began) > WHEEL_MS);
+    engine.log_returned();
+    engine.sweep(1 << 16);
+    if complete {
+        engine.mark();
+    }
+    engine.ask_for_work();
 }
 
 fn work_loop<V: Clone>(

@@ -303,14 +303,16 @@ impl<V: Clone> Opening<V> {
                     self.check_encoding(&layer)?;
                     layers.push(layer);
                 }
-                (Err(error), None) => return Err(error),
-                (Err(_), Some(kind)) => {
+                // Only damage may be passed over: what cannot be read today, or by this release,
+                // is all there.
+                (Err(error), Some(kind)) if error.is_corrupt() || error.is_missing() => {
                     report.lost_bases.push(entry.number);
                     if kind == Salvage::DropOlder {
                         // It may have ended what the older ones hold.
                         break;
                     }
                 }
+                (Err(error), _) => return Err(error),
             }
         }
         Ok(layers)

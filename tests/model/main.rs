@@ -65,11 +65,12 @@ impl Case {
 
 /// A store and its model, that the same is done to.
 struct Pair {
+    // In the order in which they must end.
+    beside: Option<Beside>,
+    store: Option<Store<String>>,
+    directory: Directory,
     case: Case,
     clock: ManualClock,
-    directory: Directory,
-    store: Option<Store<String>>,
-    beside: Option<Beside>,
     faults: Arc<Faults>,
     steps: u64,
     model: Model<(u16, usize)>,
@@ -462,11 +463,11 @@ fn case(place: Place) -> impl Strategy<Value = Case> {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let bytes = any::<[u8; OP_BYTES]>();
-    prop::collection::vec(bytes.prop_map(Op::from_bytes), 1..60)
+    prop::collection::vec(bytes.prop_map(Op::from_bytes), 1..50)
 }
 
 proptest! {
-    #![proptest_config(config(1200))]
+    #![proptest_config(config(1000))]
 
     #[test]
     fn the_store_does_what_the_model_does(case in case(Place::Disk), ops in ops()) {
@@ -475,7 +476,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(200))]
+    #![proptest_config(config(120))]
 
     #[test]
     fn so_it_does_while_it_is_flushed_and_merged(case in case(Place::Busy), ops in ops()) {
@@ -484,7 +485,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(150))]
 
     #[test]
     fn so_does_a_store_in_memory(case in case(Place::Memory), ops in ops()) {
