@@ -71,7 +71,7 @@ fn amid_upheaval(store: &Store<u64>, work: impl FnOnce()) {
 fn one_of_many_takes_and_one_of_many_creates() {
     for_both(|store| {
         amid_upheaval(store, || {
-            for number in 0..200 {
+            for number in 0..80 {
                 let created =
                     on_all(|thread| u64::from(store.create(key(number), thread).unwrap()));
                 assert_eq!(created, 1, "created {number}");
