@@ -296,7 +296,7 @@ impl Recovered {
         for found in &self.frames {
             let Some(segment) = self.segments.get(found.segment) else { continue };
             let rest = segment.bytes.get(found.offset..).unwrap_or_default();
-            let Ok(frame) = frame::read(rest, segment.header.salt) else { continue };
+            let Ok(frame) = frame::parse(rest) else { continue };
             if found.gap {
                 apply(Event::Gap)?;
             }
