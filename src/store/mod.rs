@@ -232,8 +232,8 @@ impl<V: Clone + Send + Sync + 'static> Store<V> {
     }
 
     /// About how many sessions there are: exact in memory, an estimate where sessions on disk
-    /// have expired or were overwritten unread. A count in the background corrects it some
-    /// seconds after opening. Costs one load.
+    /// have expired or were overwritten unread. [`count`](Self::count) corrects it. Costs one
+    /// load.
     pub fn len(&self) -> u64 {
         self.engine().len()
     }
