@@ -63,6 +63,7 @@ compile_error!("sessile supports Linux only: it relies on CLOCK_BOOTTIME, flock 
 
 mod base;
 mod clock;
+mod entropy;
 mod error;
 pub mod format;
 pub mod fs;

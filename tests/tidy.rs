@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules at the bottom, which know each other and nothing else.
-const BOTTOM: &[&str] = &["error", "limits", "clock", "id", "hash", "metrics"];
+const BOTTOM: &[&str] = &["error", "limits", "clock", "entropy", "id", "hash", "metrics"];
 
 /// What each module may import besides itself and the bottom. Imports point down only; a module
 /// that is not listed here is not known to anybody.
@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("limits", &[]),
     ("clock", &[]),
+    ("entropy", &[]),
     ("id", &[]),
     ("hash", &[]),
     ("metrics", &[]),

@@ -26,6 +26,7 @@ use std::task::{Context, Poll};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
+use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::layout::Numbers;
 use crate::fs::{File, Fs};
@@ -58,6 +59,7 @@ const SPINS: u32 = 200;
 pub(crate) struct Setup {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) numbers: Arc<Numbers>,
+    pub(crate) entropy: Arc<Entropy>,
     pub(crate) identity: Identity,
     pub(crate) segment_bytes: u64,
     /// Where the stream goes on; `lsn` is the last one that is on disk.
@@ -76,6 +78,7 @@ pub(crate) struct Setup {
 pub(crate) struct Log {
     fs: Arc<dyn Fs>,
     numbers: Arc<Numbers>,
+    entropy: Arc<Entropy>,
     identity: Identity,
     segment_bytes: u64,
     pid: u32,
@@ -163,6 +166,7 @@ impl Log {
             threadless: setup.threadless,
             fs: setup.fs,
             numbers: setup.numbers,
+            entropy: setup.entropy,
             identity: setup.identity,
             segment_bytes: setup.segment_bytes,
         }

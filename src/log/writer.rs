@@ -7,9 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rand::TryRng;
-use rand::rngs::SysRng;
-
 use super::segment::{FRAMES_AT, Header, Position};
 use super::{DISK_FULL, HEALTHY, Log, Unsynced, frame};
 use crate::error::{Error, ErrorKind, is_disk_full};
@@ -256,7 +253,7 @@ impl Log {
     /// in force.
     fn begin_segment(&self, writer: &mut Writer) -> io::Result<()> {
         let number = self.numbers.next();
-        let salt = SysRng.try_next_u32().map_err(io::Error::other)?;
+        let salt = u32::from_le_bytes(self.entropy.bytes()?);
         let previous = writer.end();
         let header = Header { identity: self.identity, number, previous, salt };
         let mut page = header.page();

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, SystemClock};
+use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::fs::{Fs, OsFs, Permissions};
 use crate::limits::{
@@ -72,6 +73,7 @@ pub struct Builder<V> {
     migrate: Option<Box<crate::store::engine::Migrate<V>>>,
     weigher: Option<Box<crate::store::engine::Weigher<V>>>,
     clock: Arc<dyn Clock>,
+    entropy: Entropy,
 }
 
 impl<V> Builder<V>
@@ -104,6 +106,7 @@ where
             migrate: None,
             weigher: None,
             clock: Arc::new(SystemClock),
+            entropy: Entropy::System,
         }
     }
 
@@ -269,6 +272,14 @@ where
         self
     }
 
+    /// Makes a new store's files the same, to the byte, for the same calls. For tests that must
+    /// repeat: salts and hash seeds can be foretold then.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn random_seed(mut self, seed: u64) -> Self {
+        self.entropy = Entropy::Seeded(seed.into());
+        self
+    }
+
     /// Opens the store in a directory, making it if it is missing.
     ///
     /// Costs about as much as reading back the log since the last flush; not more for more
@@ -362,6 +373,7 @@ where
             flush_bytes: self.flush_bytes,
             segment_bytes: self.segment_bytes,
             merge_rate: self.merge_rate,
+            entropy: Arc::new(self.entropy),
             threadless: self.background == Background::Callers,
             settings: Settings {
                 policy: Policy { idle: self.idle, absolute: self.absolute },

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rand::TryRng;
-use rand::rngs::SysRng;
 
 use crate::clock::{Clock, Epoch, Timestamp};
+use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::layout::{Kind, LOCK, Name, Numbers, QUARANTINE, parse};
 use crate::fs::{Fs, Locked};
@@ -64,6 +63,7 @@ pub(crate) struct Opening<V> {
     pub(crate) segment_bytes: u64,
     pub(crate) merge_rate: u64,
     pub(crate) threadless: bool,
+    pub(crate) entropy: Arc<Entropy>,
 }
 
 /// An engine, and the lock on its directory.
@@ -115,7 +115,7 @@ impl Names {
 impl<V: Clone> Opening<V> {
     /// An engine without a disk.
     pub(crate) fn in_memory(self) -> Result<Arc<Engine<V>>> {
-        let seed = Seed::from_bytes(random()?);
+        let seed = Seed::from_bytes(random(&self.entropy)?);
         let time = Time::anchor(self.clock.clone(), None, SuspectClock::Trust)?;
         Ok(Arc::new(self.engine(seed, time, None)))
     }
@@ -168,8 +168,8 @@ impl<V: Clone> Opening<V> {
     fn begin(&self, fs: &dyn Fs, numbers: &Numbers) -> Result<(Manifest, u64)> {
         let now = self.clock.wall();
         let manifest = Manifest {
-            uuid: random()?,
-            seed: random()?,
+            uuid: random(&self.entropy)?,
+            seed: random(&self.entropy)?,
             epoch_ms: Epoch::around(now).as_millis(),
             cut: 0,
             watermark: 0,
@@ -363,6 +363,7 @@ impl<V: Clone> Opening<V> {
         Setup {
             fs: fs.clone(),
             numbers: numbers.clone(),
+            entropy: self.entropy.clone(),
             identity,
             segment_bytes: self.segment_bytes,
             position,
@@ -431,10 +432,8 @@ fn latest_mark(recovered: &Recovered, known: Timestamp) -> Timestamp {
     mark
 }
 
-fn random() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| {
+fn random(entropy: &Entropy) -> Result<[u8; 16]> {
+    entropy.bytes().map_err(|error| {
         Error::new(ErrorKind::Io, "the operating system gave no random bytes").caused_by(error)
-    })?;
-    Ok(bytes)
+    })
 }

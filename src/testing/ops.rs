@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::log::Durability;
 use crate::record::expiry::Expiry;
+use crate::testing::random::Random;
 
 /// Bytes that one operation is made from.
 pub const OP_BYTES: usize = 8;
@@ -194,14 +195,8 @@ impl Op {
 
     /// Operations without end, the same for the same seed.
     pub fn random(seed: u64) -> impl Iterator<Item = Op> {
-        let mut state = seed;
-        std::iter::repeat_with(move || {
-            // SplitMix64: every seed is as good as another.
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            Op::from_bytes((mixed ^ (mixed >> 31)).to_le_bytes())
-        })
+        let mut random = Random::new(seed);
+        std::iter::repeat_with(move || Op::from_bytes(random.draw().to_le_bytes()))
     }
 }
 
