@@ -115,10 +115,11 @@ impl Epoch {
         Epoch(millis)
     }
 
-    /// Whether `time` is near enough to the middle of the range that years fit on both sides.
+    /// Whether `time` is near enough to the middle of the range that years fit on both sides:
+    /// after it, the longest life there is, and a run of two years.
     pub(crate) fn fits(self, time: Timestamp) -> bool {
         let offset = time.0.saturating_sub(self.0) / TICK_MS;
-        (1 << 30..3 << 30).contains(&offset)
+        (1 << 30..9 << 28).contains(&offset)
     }
 
     pub(crate) fn as_millis(self) -> i64 {
@@ -157,6 +158,17 @@ mod tests {
         let time = epoch.time(epoch.tick(Timestamp(1_790_000_000_123)));
         assert_eq!(time.as_millis(), 1_790_000_000_000);
         assert_eq!(epoch.deadline(Timestamp(1_790_000_000_001)), epoch.tick(time) + 1);
+    }
+
+    #[test]
+    fn an_epoch_that_fits_has_room_for_the_longest_life_and_a_run_of_two_years() {
+        let epoch = Epoch::around(Timestamp(0));
+        let years = |count: i64| Timestamp(count * 366 * 24 * 3600 * 1000);
+        assert!(epoch.fits(Timestamp(0)));
+        let last = (0..20).map(years).take_while(|time| epoch.fits(*time)).last().unwrap();
+        let end = Timestamp(last.0 + years(2).0).after(crate::limits::LIFETIME_MAX);
+        assert!(epoch.tick(end) < TICK_MAX, "{last}");
+        assert!(!epoch.fits(years(-5)) && epoch.fits(years(-4)));
     }
 
     #[test]

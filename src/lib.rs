@@ -46,7 +46,7 @@
 //! | `base/` | immutable snapshot files; knows no values either |
 //! | `record/` | how a value becomes bytes, and how long it lives |
 //! | `fs/` | the file-system port; the only place that touches files, and the only `unsafe` |
-//! | `error` `limits` `clock` `id` `hash` `metrics` | what everybody uses |
+//! | `error` `limits` `clock` `id` `hash` `metrics` `sync` | what everybody uses |
 //! | `testing/` | a clock moved by hand and other fakes, behind the feature `testing` |
 //!
 //! A write is admitted (there is room, and nothing is held), encoded, takes the lock of its key's
@@ -74,6 +74,7 @@ mod log;
 mod metrics;
 mod record;
 mod store;
+mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(feature = "axum")]

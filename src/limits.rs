@@ -20,6 +20,10 @@ pub(crate) const KEEPER_PERIOD_MS: u64 = 100;
 /// Milliseconds between two clock marks in the log of a store in which nothing else happens.
 pub(crate) const CLOCK_MARK_MS: i64 = 600_000;
 
+/// Highest LSN that is believed of a file: half of what a node of the slab can hold, and more than
+/// any store reaches.
+pub(crate) const LSN_READ_MAX: u64 = (1 << 47) - 1;
+
 /// Default limit of one encoded value: 64 KiB.
 pub(crate) const VALUE_BYTES_DEFAULT: usize = 64 << 10;
 /// Largest limit that may be set for one encoded value: 8 MiB.
@@ -61,7 +65,7 @@ pub(crate) const BASES_MAX: usize = 4;
 pub(crate) const MERGE_BYTES_PER_SECOND: u64 = 128 << 20;
 
 /// Fewest and most stripes (and shards of the map).
-pub(crate) const STRIPES_MIN: usize = 16;
+pub(crate) const STRIPES_MIN: usize = if cfg!(any(loom, shuttle)) { 4 } else { 16 };
 /// See [`STRIPES_MIN`].
 pub(crate) const STRIPES_MAX: usize = 1024;
 /// Stripes of a store that was not told how many sessions to expect.

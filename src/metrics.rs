@@ -59,6 +59,9 @@ impl Reads {
     }
 }
 
+/// A number that nothing depends on.
+pub(crate) type Counter = AtomicU64;
+
 /// Counters of what happens more rarely.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -181,6 +184,9 @@ pub struct RecoveryStats {
     pub lost: Vec<(u64, u64)>,
     /// Bases that could not be opened and were left out. Only with `Recovery::Salvage`.
     pub lost_bases: Vec<u64>,
+    /// Newer manifests that could not be read and were passed over, newest first. Only with
+    /// `Recovery::Salvage`; what the bases hold has ended then, or with `KeepOlder` may be old.
+    pub lost_manifests: Vec<u64>,
     /// Files that are not ours, or no longer needed.
     pub unknown_files: Vec<String>,
 }

@@ -1,89 +1,20 @@
-//! Limits and clocks: what is refused, what makes room, and what a wrong clock may not do.
+//! Limits: what is refused, and what makes room.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 #![cfg(any(feature = "bincode", feature = "postcard", feature = "json"))]
 
 mod support;
 
-use std::path::Path;
 use std::time::Duration;
 
 use sessile::testing::ManualClock;
-use sessile::{Background, Builder, Expiry, Store, SuspectClock, Timestamp, WhenFull};
+use sessile::{Background, Builder, Expiry, Store, WhenFull};
 use support::{Temp, key};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const START_MS: i64 = 1_790_000_000_000;
 
 fn builder(clock: &ManualClock) -> Builder<String> {
     Store::builder().clock(clock.clone()).background(Background::Callers)
-}
-
-fn later(time: Duration) -> Timestamp {
-    Timestamp::from_millis(START_MS).after(time)
-}
-
-/// Opens under a clock that shows `wall`.
-fn open_at(path: &Path, wall: Timestamp, policy: SuspectClock) -> sessile::Result<Store<String>> {
-    builder(&ManualClock::at(wall)).suspect_clock(policy).open(path)
-}
-
-fn filled(temp: &Temp) {
-    let store = open_at(temp.path(), later(Duration::ZERO), SuspectClock::Serve).unwrap();
-    store.insert(key(1), "in a base".into()).unwrap();
-    store.flush().unwrap();
-    store.insert(key(2), "in the log".into()).unwrap();
-    store.close().unwrap();
-}
-
-#[test]
-fn a_clock_far_ahead_that_is_put_right_leaves_no_trace() {
-    let temp = Temp::new();
-    filled(&temp);
-    let store = open_at(temp.path(), later(500 * DAY), SuspectClock::Serve).unwrap();
-    assert!(store.stats().disk.unwrap().clock_suspect);
-    assert!(store.get(&key(1)).unwrap().is_none(), "by that clock it has expired");
-    store.insert(key(3), "under the wrong clock".into()).unwrap();
-    store.flush().unwrap();
-    store.merge().unwrap();
-    store.close().unwrap();
-    let store = open_at(temp.path(), later(DAY), SuspectClock::Serve).unwrap();
-    assert!(!store.stats().disk.unwrap().clock_suspect);
-    assert!(store.get(&key(1)).unwrap().is_some());
-    assert!(store.get(&key(2)).unwrap().is_some());
-}
-
-#[test]
-fn a_suspect_clock_is_refused_or_trusted_as_asked() {
-    let temp = Temp::new();
-    filled(&temp);
-    let ahead = later(500 * DAY);
-    let refused = open_at(temp.path(), ahead, SuspectClock::Refuse).unwrap_err();
-    assert!(refused.is_suspect_clock(), "{refused}");
-    let store = open_at(temp.path(), ahead, SuspectClock::Trust).unwrap();
-    assert!(!store.stats().disk.unwrap().clock_suspect);
-    assert!(store.get(&key(1)).unwrap().is_none());
-}
-
-#[test]
-fn a_clock_set_back_revives_nothing() {
-    let temp = Temp::new();
-    filled(&temp);
-    open_at(temp.path(), later(20 * DAY), SuspectClock::Serve).unwrap().close().unwrap();
-    let store = open_at(temp.path(), later(DAY), SuspectClock::Serve).unwrap();
-    assert!(store.get(&key(1)).unwrap().is_none());
-}
-
-#[test]
-fn a_clock_beyond_all_ticks_refuses_writes_by_name() {
-    let temp = Temp::new();
-    filled(&temp);
-    let store = open_at(temp.path(), later(80 * 366 * DAY), SuspectClock::Serve).unwrap();
-    let refused = store.insert(key(3), "no".into()).unwrap_err();
-    assert!(refused.is_suspect_clock(), "{refused}");
-    drop(store);
-    let store = open_at(temp.path(), later(DAY), SuspectClock::Serve).unwrap();
-    assert!(store.get(&key(1)).unwrap().is_some());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules at the bottom, which know each other and nothing else.
-const BOTTOM: &[&str] = &["error", "limits", "clock", "entropy", "id", "hash", "metrics"];
+const BOTTOM: &[&str] = &["error", "limits", "clock", "entropy", "id", "hash", "metrics", "sync"];
 
 /// What each module may import besides itself and the bottom. Imports point down only; a module
 /// that is not listed here is not known to anybody.
@@ -22,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("id", &[]),
     ("hash", &[]),
     ("metrics", &[]),
+    ("sync", &[]),
     ("record", &[]),
     ("fs", &[]),
     ("log", &["fs"]),
@@ -38,8 +39,12 @@ const USERS: &[&str] = &["testing", "web"];
 const UNSAFE_IN: &str = "src/fs/mmap.rs";
 const FILES_IN: &str = "src/fs/";
 const CLOCKS_IN: &str = "src/clock.rs";
+const LOCKS_IN: &str = "src/sync";
 const NAMES_IN: &str = "src/fs/layout.rs";
 const LINES_MAX: usize = 500;
+
+/// Locks and waits that hold nothing up and that nothing else rests on.
+const DO_WITHOUT_CHECKERS: &[&str] = &["src/fs/", "src/testing/"];
 
 /// Folders and files that belong to the project.
 const PROJECT: &[&str] = &[
@@ -136,7 +141,8 @@ impl Source {
         while let Some(line) = lines.next() {
             let declared = lines.peek().and_then(|next| next.trim().strip_suffix(';'));
             let name = declared.and_then(|next| next.rsplit_once("mod ")).map(|(_, name)| name);
-            if let (true, Some(name)) = (line.trim() == "#[cfg(test)]", name) {
+            let for_tests = ["#[cfg(test)]", "#[cfg(all(test, loom))]"].contains(&line.trim());
+            if let (true, Some(name)) = (for_tests, name) {
                 found.push(format!("{folder}/{name}"));
             }
         }
@@ -357,6 +363,21 @@ fn clocks_are_read_in_one_file() {
 }
 
 #[test]
+fn locks_and_threads_come_from_one_file() {
+    let mut found = outside(LOCKS_IN, &["parking_lot", "crossbeam_channel", "std::thread"]);
+    found.retain(|line| !DO_WITHOUT_CHECKERS.iter().any(|path| line.starts_with(path)));
+    for source in sources(&["src/log", "src/store"]) {
+        for atomic in ["Bool", "U8", "U32", "U64", "Usize", "I64"] {
+            let name = format!("Atomic{atomic}");
+            let lines = source.lines_with_group("std::sync::atomic::{", &name);
+            let lines = if source.is_test { Vec::new() } else { lines };
+            found.extend(lines.iter().map(|line| format!("{}:{line}: `{name}`", source.path)));
+        }
+    }
+    report("what the checkers of concurrency would not see", &found);
+}
+
+#[test]
 fn names_on_disk_are_spelled_in_one_file() {
     let is_name = |text: &str| {
         let starts = ["manifest.", "base.", "log.", "quarantine/"];
@@ -411,7 +432,9 @@ fn the_project_speaks_of_itself_alone() {
 fn the_documents_name_files_that_are_there() {
     let folders = ["src/", "tests/", "benches/", "docs/", "examples/", ".ci/"];
     let mut found = Vec::new();
-    for document in ["README.md", "CHANGELOG.md", "docs/dependencies.md", "src/lib.rs"] {
+    for document in
+        ["README.md", "CHANGELOG.md", "docs/dependencies.md", "docs/durability.md", "src/lib.rs"]
+    {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         let paths = quoted.filter(|quoted| folders.iter().any(|folder| quoted.starts_with(folder)));

@@ -75,7 +75,9 @@ impl Histogram {
             let width = 1u64 << self.shift;
             let ended = (u64::from(tick) + 1).saturating_sub(start).min(width);
             let live = u128::from(*count) * u128::from(width - ended) + u128::from(width / 2);
-            sum += u64::try_from(live / u128::from(width)).unwrap_or(*count);
+            // Counts come from a file, and add up only if they are a writer's.
+            let live = u64::try_from(live / u128::from(width)).unwrap_or(*count);
+            sum = u64::saturating_add(sum, live);
         }
         sum
     }

@@ -10,6 +10,9 @@ pub(crate) const LOCK: &str = "lock";
 /// Where files are moved that a person should look at.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
+/// The highest number of a file of ours: there is always a next one.
+const NUMBER_MAX: u64 = (1 << 63) - 1;
+
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -67,7 +70,9 @@ pub(crate) fn parse(name: &str) -> Name {
             continue;
         };
         let digits = rest.strip_suffix(".tmp").unwrap_or(rest);
-        let Ok(number) = digits.parse::<u64>() else { return Name::Unknown };
+        let Some(number) = digits.parse().ok().filter(|number| *number <= NUMBER_MAX) else {
+            return Name::Unknown;
+        };
         if kind.name(number) == name {
             return Name::Ours(kind, number);
         }
@@ -88,6 +93,11 @@ impl Numbers {
         Numbers(AtomicU64::new(highest.saturating_add(1)))
     }
 
+    /// No file has this number or a higher one yet.
+    pub(crate) fn upcoming(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
@@ -100,7 +110,7 @@ mod tests {
     #[test]
     fn names_are_parsed_as_they_are_printed() {
         for kind in Kind::ALL {
-            for number in [0, 1, 999_999_999_999, 1_000_000_000_000, u64::MAX] {
+            for number in [0, 1, 999_999_999_999, 1_000_000_000_000, NUMBER_MAX] {
                 assert_eq!(parse(&kind.name(number)), Name::Ours(kind, number));
                 assert_eq!(parse(&kind.temporary(number)), Name::Temporary(number));
             }
@@ -114,6 +124,8 @@ mod tests {
         {
             assert_eq!(parse(name), Name::Unknown, "{name}");
         }
+        // There would be no number after it.
+        assert_eq!(parse(&Kind::Log.name(u64::MAX)), Name::Unknown);
         assert_eq!(parse("lock"), Name::Fixed);
     }
 }

@@ -4,10 +4,10 @@
 //! The one who makes it true changes the state first and notifies after; the one who waits
 //! registers first and looks after. So no wake-up is lost, and nobody pays who does not wait.
 
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::task::Waker;
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::atomic::{AtomicUsize, Ordering, fence};
+use crate::sync::{Condvar, Mutex};
 
 /// See the module's text.
 #[derive(Default)]

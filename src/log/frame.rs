@@ -5,6 +5,7 @@
 //! The bytes are described in `FORMAT.md`.
 
 use crate::id::Key;
+use crate::limits::LSN_READ_MAX;
 
 /// Bytes of a frame before its body.
 pub(crate) const HEADER_BYTES: usize = 32;
@@ -260,6 +261,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
     let length = u32::from_le_bytes(get(header, 4)) as usize;
     let body = bytes.get(HEADER_BYTES..HEADER_BYTES + length).ok_or(Fault::Bad)?;
     let lsn = u64::from_le_bytes(get(header, 8));
+    if lsn > LSN_READ_MAX {
+        return Err(Fault::Bad);
+    }
     let lag = u32::from_le_bytes(get(header, 16));
     Ok(Frame {
         lsn,

@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::fs::layout::{Kind, Numbers};
 use crate::fs::{Fs, read_all};
+use crate::limits::LSN_READ_MAX;
 use crate::log::bytes::{Reader, Writer};
 use crate::log::segment::{check_flags, check_version};
 
@@ -14,6 +15,11 @@ const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
 /// Bytes of a manifest without bases.
 const FIXED_BYTES: usize = 8 + 2 + 2 + 4 + 4 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 4;
+/// Where the uuid stands.
+pub(crate) const UUID_AT: u64 = 24;
+/// Where its number stands, and how many bases it names.
+const NUMBER_AT: usize = 56;
+const COUNT_AT: usize = 112;
 /// More bases than any store keeps; bounds what is read.
 const BASES_READ_MAX: usize = 4096;
 
@@ -69,27 +75,29 @@ impl Manifest {
     }
 
     fn from_bytes(bytes: &[u8], number: u64) -> Result<Manifest> {
-        let damaged = |what: &str| {
-            Error::corrupt(format!(
+        let damaged = |what: &str, offset: usize| {
+            let message = format!(
                 "the manifest is damaged ({what}), so the store does not know its files; restore \
                  it from a copy, or open with `Recovery::StartFresh` to set everything aside"
-            ))
+            );
+            Error::corrupt(message).offset(offset as u64)
         };
-        let (fields, crc) = bytes.split_last_chunk::<4>().ok_or_else(|| damaged("too short"))?;
+        let short = || damaged("too short", bytes.len());
+        let (fields, crc) = bytes.split_last_chunk::<4>().ok_or_else(short)?;
         let mut reader = Reader::new(fields);
         if reader.take() != MAGIC {
-            return Err(damaged("wrong magic"));
+            return Err(damaged("wrong magic", 0));
         }
         let versions = (reader.u16(), reader.u16());
         if crc32fast::hash(fields) != u32::from_le_bytes(*crc) {
-            return Err(damaged("checksum"));
+            return Err(damaged("checksum", fields.len()));
         }
         check_version("manifest", versions.0, versions.1, MAJOR)?;
         let (_length, _compatible, incompatible) = (reader.u32(), reader.u32(), reader.u32());
         check_flags("manifest", incompatible)?;
         let (uuid, seed) = (reader.take(), reader.take());
         if reader.u64() != number {
-            return Err(damaged("it is another manifest under this name"));
+            return Err(damaged("it is another manifest under this name", NUMBER_AT));
         }
         let mut manifest = Manifest {
             uuid,
@@ -102,16 +110,19 @@ impl Manifest {
             count: reader.u64(),
             bases: Vec::new(),
         };
+        if manifest.cut > LSN_READ_MAX || manifest.watermark > LSN_READ_MAX {
+            return Err(damaged("an LSN that cannot be", 72));
+        }
         let bases = reader.u32() as usize;
         if bases > BASES_READ_MAX {
-            return Err(damaged("too many bases"));
+            return Err(damaged("too many bases", COUNT_AT));
         }
         for _ in 0..bases {
             let (number, size, mark_ms) = (reader.u64(), reader.u64(), reader.i64());
             manifest.bases.push(BaseEntry { number, size, mark_ms });
         }
         if !reader.complete() {
-            return Err(damaged("too short"));
+            return Err(short());
         }
         Ok(manifest)
     }
@@ -200,7 +211,8 @@ mod tests {
         let mut bytes = manifest().to_bytes(77);
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(Manifest::from_bytes(&bytes, 77).unwrap_err().is_corrupt(), "bit {bit}");
+            let error = Manifest::from_bytes(&bytes, 77).unwrap_err();
+            assert!(error.is_corrupt() && error.byte_offset().is_some(), "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
         for length in 0..bytes.len() {

@@ -14,23 +14,26 @@ pub(crate) mod bytes;
 pub(crate) mod event;
 pub(crate) mod frame;
 pub(crate) mod manifest;
+#[cfg(all(test, loom))]
+mod orders;
 pub(crate) mod recovery;
 pub(crate) mod segment;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
 
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::layout::Numbers;
 use crate::fs::{File, Fs};
 use crate::limits::BUFFER_BYTES_WAKE;
+use crate::metrics::Counter;
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, Receiver, Sender, bounded, spin_loop};
 use event::Event;
 use frame::Group;
 use segment::{Identity, Position};
@@ -53,7 +56,8 @@ const DISK_FULL: u8 = 1;
 const POISONED: u8 = 2;
 
 /// Times that a waiter looks again before it sleeps: a few microseconds, about one `write(2)`.
-const SPINS: u32 = 200;
+/// Once where a checker counts the steps.
+const SPINS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 200 };
 
 /// What the log is made of and what it starts with.
 pub(crate) struct Setup {
@@ -116,8 +120,10 @@ struct Front {
 /// What the log has done since it was opened.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) writes: AtomicU64,
-    pub(crate) syncs: AtomicU64,
+    pub(crate) writes: Counter,
+    pub(crate) syncs: Counter,
+    /// When they were last counted.
+    pub(crate) segments: Counter,
 }
 
 /// What has been appended and not yet taken by the writer.
@@ -128,6 +134,15 @@ struct Buffer {
     closed: bool,
     /// The log is poisoned: frames are counted, not kept; `heal` takes the state from memory.
     discard: bool,
+    /// While a log that had not failed is being healed: what it was.
+    aside: Option<Aside>,
+}
+
+/// What a log goes back to if its healing fails.
+struct Aside {
+    bytes: Vec<u8>,
+    health: u8,
+    error: Option<Error>,
 }
 
 /// Files that hold written frames no sync has covered.
@@ -266,8 +281,12 @@ impl Log {
 
     /// Writes, or waits a little for the one who does.
     fn take_part_in_writing(&self, lsn: u64) {
-        if !self.writing.load(Ordering::Acquire) && self.try_write() {
-            return;
+        if !self.writing.load(Ordering::Acquire) {
+            if self.try_write() {
+                return;
+            }
+            // Somebody has just taken the role or is about to let it go.
+            spin_loop();
         }
         let over =
             || self.written() >= lsn || self.failed() || !self.writing.load(Ordering::Acquire);
@@ -275,15 +294,18 @@ impl Log {
             if over() {
                 return;
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         self.written_event.wait(over);
     }
 
     /// Syncs, or waits for the one who does. Who syncs writes for all who wait.
     fn take_part_in_syncing(&self, lsn: u64) {
-        if !self.syncing.load(Ordering::Acquire) && self.try_sync() {
-            return;
+        if !self.syncing.load(Ordering::Acquire) {
+            if self.try_sync() {
+                return;
+            }
+            spin_loop();
         }
         self.event.wait(|| {
             self.durable() >= lsn || self.failed() || !self.syncing.load(Ordering::Acquire)
@@ -398,7 +420,7 @@ impl Log {
         .caused_by(error)
         .at(self.fs.path());
         let mut buffer = self.front.buffer.lock();
-        if !self.is_poisoned() {
+        if !self.is_poisoned() || buffer.aside.take().is_some() {
             *self.error.lock() = Some(error.clone());
             self.health.store(POISONED, Ordering::Release);
             buffer.discard = true;
@@ -429,8 +451,9 @@ impl Log {
         if !self.is_poisoned() {
             // Nobody may write what is appended from here on into the old segment.
             let healing = Error::new(ErrorKind::Poisoned, "the store is being healed; try again");
-            *self.error.lock() = Some(healing);
-            self.health.store(POISONED, Ordering::Release);
+            let error = self.error.lock().replace(healing);
+            let health = self.health.swap(POISONED, Ordering::AcqRel);
+            buffer.aside = Some(Aside { bytes: std::mem::take(&mut buffer.bytes), health, error });
         }
         buffer.discard = false;
         buffer.bytes = Vec::new();
@@ -438,12 +461,29 @@ impl Log {
         buffer.last_lsn
     }
 
-    /// The healing base was not published: the log stays poisoned.
+    /// The healing base was not published: the log is again what it was. One that failed stays
+    /// poisoned, one on a full disk goes on by itself when there is room.
     pub(crate) fn abandon_heal(&self) {
         let mut buffer = self.front.buffer.lock();
-        buffer.discard = true;
-        buffer.bytes = Vec::new();
-        self.front.buffered.store(0, Ordering::Relaxed);
+        match buffer.aside.take() {
+            Some(mut aside) => {
+                aside.bytes.append(&mut buffer.bytes);
+                buffer.bytes = aside.bytes;
+                *self.error.lock() = aside.error;
+                self.health.store(aside.health, Ordering::Release);
+            }
+            None => {
+                buffer.discard = true;
+                buffer.bytes = Vec::new();
+            }
+        }
+        self.front.buffered.store(buffer.bytes.len(), Ordering::Relaxed);
+        drop(buffer);
+        if self.writer.lock().is_stuck() {
+            // Whoever was writing when the healing began has met the end of the disk since.
+            self.disk_full(std::io::ErrorKind::StorageFull.into());
+        }
+        self.notify_all();
     }
 
     /// Goes on in a new segment after `cut`, which a published base covers.
@@ -452,6 +492,7 @@ impl Log {
         let mut writer = self.writer.lock();
         writer.restart(cut);
         *self.unsynced.lock() = Unsynced::default();
+        self.front.buffer.lock().aside = None;
         self.written.fetch_max(cut, Ordering::AcqRel);
         self.durable.fetch_max(cut, Ordering::AcqRel);
         *self.error.lock() = None;

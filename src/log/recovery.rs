@@ -28,6 +28,8 @@ pub(crate) struct Start {
 struct Segment {
     header: Header,
     bytes: Vec<u8>,
+    /// Segments of one run follow one another. Between two runs a segment is missing.
+    run: usize,
 }
 
 /// Where a valid frame lies.
@@ -128,7 +130,7 @@ fn load(
             .map_err(|error| Error::io("the log segment cannot be read", error).at(&path))?;
         match Header::read(&bytes).map_err(|error| error.at(&path))? {
             Some(header) if header.number == *number && header.identity.uuid == start.uuid => {
-                segments.push(Segment { header, bytes });
+                segments.push(Segment { header, bytes, run: 0 });
             }
             _ => strays.push(name),
         }
@@ -141,14 +143,21 @@ fn load(
 /// says that it ends.
 fn keep_chain(segments: &mut Vec<Segment>, start: Start, strays: &mut Vec<String>) {
     let mut wanted = segments.last().map(|newest| newest.header.number);
-    let mut end = u64::MAX;
+    let (mut end, mut run) = (u64::MAX, usize::MAX);
     let mut kept = Vec::new();
     while let Some(mut segment) = segments.pop() {
-        if Some(segment.header.number) != wanted {
-            strays.push(Kind::Log.name(segment.header.number));
+        let number = segment.header.number;
+        if wanted.is_none_or(|wanted| number > wanted) {
+            strays.push(Kind::Log.name(number));
             continue;
         }
+        if wanted != Some(number) {
+            // A loss of power may take a segment that no sync covered and leave the one after it.
+            // What lies before still counts, and what lies behind does not follow on it.
+            (end, run) = (u64::MAX, run - 1);
+        }
         segment.bytes.truncate(usize::try_from(end).unwrap_or(usize::MAX));
+        segment.run = run;
         let previous = segment.header.previous;
         wanted = (previous.number != 0 && previous.lsn > start.cut).then_some(previous.number);
         end = previous.offset;
@@ -210,13 +219,17 @@ fn judge(survey: &Survey, segments: &[Segment], start: Start, salvage: bool) -> 
     };
     let mut next = start.cut + 1;
     let mut gap = false;
+    let run_of = |segment: usize| segments.get(segment).map_or(0, |segment| segment.run);
+    let mut run = run_of(0);
     for found in survey.frames.iter().filter(|found| found.lsn > start.cut) {
-        if found.lsn > next && next <= survey.watermark && salvage {
-            judged.miss(segments, next, (found.lsn - 1).min(survey.watermark));
-            next = found.lsn;
+        // Behind a missing segment the same LSN may be another frame.
+        let apart = run_of(found.segment) != run;
+        if (found.lsn > next || apart && found.lsn == next) && next <= survey.watermark && salvage {
+            judged.miss(segments, next, (found.lsn - 1).min(survey.watermark).max(next));
+            (next, run) = (found.lsn, run_of(found.segment));
             gap = true;
         }
-        if found.lsn != next {
+        if found.lsn != next || run_of(found.segment) != run {
             judged.torn_frames += 1;
             continue;
         }
@@ -248,7 +261,9 @@ fn drop_parts(frames: &mut Vec<Found>) -> u64 {
     let mut gap = false;
     for found in frames.drain(..) {
         gap |= found.gap;
-        let follows = group.last().is_some_and(|last| !found.gap && last.left == found.left + 1);
+        let follows = group
+            .last()
+            .is_some_and(|last| !found.gap && Some(last.left) == found.left.checked_add(1));
         if found.continues != follows || !found.continues {
             group.clear();
         }
@@ -325,8 +340,10 @@ impl Recovered {
         for found in self.frames.iter().filter(|found| found.lsn > lsn) {
             let Some(segment) = self.segments.get(found.segment) else { continue };
             let start = bytes.len();
-            let frame = segment.bytes.get(found.offset..).and_then(|rest| rest.get(..found.size));
-            bytes.extend_from_slice(frame.unwrap_or_default());
+            let rest = segment.bytes.get(found.offset..).unwrap_or_default();
+            bytes.extend_from_slice(rest.get(..found.size).unwrap_or(rest));
+            // A file may end in the padding of its last frame.
+            bytes.resize(start + found.size, 0);
             frame::unseal(bytes.get_mut(start..).unwrap_or_default(), segment.header.salt);
         }
         bytes
@@ -345,7 +362,8 @@ impl Recovered {
     /// The segments of the chain: number and the last LSN that lies in them, oldest first.
     pub(crate) fn segments(&self) -> Vec<(u64, u64)> {
         let next = self.segments.iter().skip(1).map(|next| next.header.previous.lsn);
-        let ends = next.chain([self.last_lsn]);
+        // Behind the end of the stream nothing is needed: those LSNs are given out once more.
+        let ends = next.chain([self.last_lsn]).map(|end| end.min(self.last_lsn));
         self.segments.iter().map(|segment| segment.header.number).zip(ends).collect()
     }
 }

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::{Durability, Log};
+use crate::sync::thread::{Builder, JoinHandle};
 
 impl Log {
     /// Starts the two threads. What has been appended is written and synced within `sync_every`
@@ -30,19 +30,19 @@ impl Log {
 
     /// Tells the threads to end.
     pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.store(true, Ordering::SeqCst);
         self.want(Durability::Process);
         self.want(Durability::Power);
     }
 
     fn write_loop(&self) {
-        while self.write_wanted.1.recv().is_ok() && !self.stopping.load(Ordering::Acquire) {
+        while self.write_wanted.1.recv().is_ok() && !self.stopping.load(Ordering::SeqCst) {
             self.write();
         }
     }
 
     fn sync_loop(&self, sync_every: Duration) {
-        while !self.stopping.load(Ordering::Acquire) {
+        while !self.stopping.load(Ordering::SeqCst) {
             // Asked or not: what lies in the buffer has waited long enough.
             let _ = self.sync_wanted.1.recv_timeout(sync_every);
             self.sync_now();

@@ -269,6 +269,11 @@ impl Log {
                 Segment { number, file, salt, offset, allocated: 0, chunk, unreserved: false };
             segment.extend(offset + RESERVE_BYTES)?;
             segment.file.write_at(&page, 0)?;
+            if !writer.carry.is_empty() {
+                // With its name the old copy of these frames no longer counts, and that one may
+                // have been on disk: a loss of power could keep the name and lose the new copy.
+                segment.file.sync()?;
+            }
             self.fs.rename(&name, &Kind::Log.name(number))?;
             Ok(segment)
         });
@@ -300,7 +305,7 @@ impl Log {
         }
     }
 
-    fn disk_full(&self, error: io::Error) {
+    pub(super) fn disk_full(&self, error: io::Error) {
         let error = Error::new(
             ErrorKind::DiskFull,
             "the disk is full; removals go on as long as the reserve lasts, other writes are \
@@ -419,12 +424,18 @@ impl Log {
         let writer = self.writer.lock();
         let sealed = writer.sealed.iter().find(|(_, last)| *last > cut).map(|(number, _)| *number);
         let current = writer.current.as_ref().map(|segment| segment.number);
-        sealed.or(current).unwrap_or(0)
+        // With none needed: those that may still be lying about are not to be read again.
+        sealed.or(current).unwrap_or_else(|| self.numbers.upcoming())
     }
 
-    /// Segments there are, and the bytes of the one being written.
-    pub(crate) fn segments(&self) -> usize {
-        let writer = self.writer.lock();
-        writer.sealed.len() + usize::from(writer.current.is_some())
+    /// Segments there are; as many as there were while a write is under way, which the disk may
+    /// hold up for long.
+    pub(crate) fn segments(&self) -> u64 {
+        let known = &self.counters.segments;
+        if let Some(writer) = self.writer.try_lock() {
+            let count = writer.sealed.len() + usize::from(writer.current.is_some());
+            known.store(count as u64, Ordering::Relaxed);
+        }
+        known.load(Ordering::Relaxed)
     }
 }

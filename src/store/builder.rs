@@ -394,7 +394,7 @@ where
 
 /// Stripes, and shards of the map, from cores and the sessions to expect.
 fn stripe_count(expected_sessions: Option<usize>) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = crate::sync::thread::available_parallelism().map_or(1, usize::from);
     let wanted =
         expected_sessions.map_or(STRIPES_DEFAULT, |sessions| sessions / SESSIONS_PER_STRIPE);
     wanted.max(4 * cores).next_power_of_two().clamp(STRIPES_MIN, STRIPES_MAX)

@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
-
 use crate::clock::Tick;
 use crate::error::Result;
 use crate::id::Key;
@@ -16,6 +14,7 @@ use crate::store::engine::Engine;
 use crate::store::map::State;
 use crate::store::read::{Cold, Seen, with_bytes};
 use crate::store::stripe::Stripe;
+use crate::sync::MutexGuard;
 
 /// How much a caller wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,6 @@
 //! wants to put what it read into the map must hold the key's stripe and find it still current.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, RwLock};
 
 use crate::base::{Base, Expect, Found, rebase};
 use crate::clock::{Epoch, Tick, Timestamp, ticks};
@@ -17,13 +13,15 @@ use crate::fs::Fs;
 use crate::fs::layout::{Kind, Name, Numbers, parse};
 use crate::hash::Seed;
 use crate::id::Key;
-use crate::limits::{FLUSH_BACKLOG_FACTOR, LIFETIME_MAX};
+use crate::limits::{CLOCK_AHEAD_MAX, FLUSH_BACKLOG_FACTOR, LIFETIME_MAX};
 use crate::log::Log;
 use crate::log::manifest::{BaseEntry, Manifest, PublishError, STILL_RUNNING};
 use crate::log::segment::Encoding;
 use crate::metrics::RecoveryStats;
 use crate::record::expiry::Life;
 use crate::store::engine::grace;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, Receiver, RwLock, Sender, bounded};
 
 /// A base of this store.
 pub(crate) struct Layer {
@@ -85,6 +83,8 @@ pub(crate) struct Disk {
     pub(crate) recovery: RecoveryStats,
     /// Every deadline up to here had been looked at when the last run ended.
     pub(crate) inherited_mark: Tick,
+    /// When this run began.
+    pub(crate) opened: Tick,
     pub(crate) background_error: Mutex<Option<Error>>,
     /// Nobody works in the background; callers do it all.
     threadless: bool,
@@ -125,6 +125,7 @@ pub(crate) struct Parts {
     pub(crate) published: Published,
     pub(crate) recovery: RecoveryStats,
     pub(crate) inherited_mark: Tick,
+    pub(crate) opened: Tick,
     pub(crate) threadless: bool,
 }
 
@@ -150,6 +151,7 @@ impl Disk {
             merge_rate: parts.merge_rate,
             recovery: parts.recovery,
             inherited_mark: parts.inherited_mark,
+            opened: parts.opened,
             background_error: Mutex::new(None),
             threadless: parts.threadless,
             flush_wanted: bounded(1),
@@ -253,17 +255,16 @@ impl Disk {
     }
 
     /// A base's times in this run: in its ticks, with the grace for touches that were not logged
-    /// when the last run ended, and within the longest life there is.
+    /// when the last run ended, and within the longest life that it can have left.
     pub(crate) fn carry(&self, layer: &Layer, life: Life, at: Moment) -> Life {
         let from = layer.base.epoch();
         let deadline = rebase(life.deadline, from, at.epoch);
         let cap = rebase(life.cap, from, at.epoch);
         let life = Life { deadline, cap, idle: life.idle };
-        let life = match layer.inherited {
-            Some(mark) => carry_over(life, at.epoch.tick(mark)),
+        match layer.inherited {
+            Some(mark) => within(carry_over(life, at.epoch.tick(mark)), self.opened),
             None => life,
-        };
-        within(life, at.now)
+        }
     }
 
     /// Makes the manifest that says `cut` and `layers`, and then the list that says the same.
@@ -374,10 +375,16 @@ pub(crate) fn carry_over(life: Life, mark: Tick) -> Life {
     Life { deadline: life.deadline.saturating_add(grace(life.idle)).min(life.cap), ..life }
 }
 
-/// A deadline beyond the longest life there is was written under a wrong clock.
-pub(crate) fn within(life: Life, now: Tick) -> Life {
-    let latest = now.saturating_add(ticks(LIFETIME_MAX));
-    Life { deadline: life.deadline.min(latest), cap: life.cap.min(latest), idle: life.idle }
+/// A deadline beyond the longest life there is, or much further off at the beginning of a run than
+/// a touch and some graces could have moved it, was written under a wrong clock.
+pub(crate) fn within(life: Life, opened: Tick) -> Life {
+    let latest = opened.saturating_add(ticks(LIFETIME_MAX));
+    let mut deadline = life.deadline.min(latest);
+    let untouched = opened.saturating_add(life.idle).saturating_add(grace(life.idle));
+    if life.idle > 0 && deadline.saturating_sub(untouched) > ticks(CLOCK_AHEAD_MAX) / 2 {
+        deadline = untouched;
+    }
+    Life { deadline, cap: life.cap.min(latest), idle: life.idle }
 }
 
 pub(crate) fn open_layer(

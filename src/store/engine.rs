@@ -7,9 +7,6 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-
-use parking_lot::Mutex;
 
 use crate::clock::{DEAD, Tick};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +24,8 @@ use crate::store::keeper::Marks;
 use crate::store::map::{Entry, Map, State};
 use crate::store::stripe::{RawValue, Stripe, Stripes, second_of};
 use crate::store::time::Time;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, thread_local};
 
 /// Reads a value that was written with another codec or schema tag.
 pub(crate) type Migrate<V> = dyn Fn(Written, &[u8]) -> Result<V, String> + Send + Sync;
@@ -121,24 +120,24 @@ pub(crate) struct Inside(());
 
 impl Inside {
     pub(crate) fn enter() -> Self {
-        INSIDE.set(true);
+        INSIDE.with(|inside| inside.set(true));
         Inside(())
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.set(false);
+        INSIDE.with(|inside| inside.set(false));
     }
 }
 
 /// Lends the thread's buffer for one group.
 pub(crate) fn with_group<R>(f: impl FnOnce(&mut Group) -> R) -> R {
     // Taken, not borrowed: a user's `Serialize` may call a store in its turn.
-    let mut group = GROUP.take();
+    let mut group = GROUP.with(Cell::take);
     group.clear();
     let result = f(&mut group);
-    GROUP.set(group);
+    GROUP.with(|cell| cell.set(group));
     result
 }
 
@@ -191,7 +190,7 @@ impl<V> Engine<V> {
     /// # Errors
     /// From inside a closure; after `close`.
     pub(crate) fn enter(&self) -> Result<()> {
-        if INSIDE.get() {
+        if INSIDE.with(Cell::get) {
             return Err(Error::reentrant());
         }
         if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }

@@ -130,7 +130,8 @@ impl<V: Clone> Engine<V> {
         self.enter()?;
         self.time.now_for_writing()?;
         check_keys(keys)?;
-        let (mut guards, places, currents) = self.lock_all(keys)?;
+        let mut left = Vec::new();
+        let (mut guards, places, mut currents) = self.lock_all(keys)?;
         let epoch = self.time.epoch();
         let slots = currents.iter().map(|current| Slot {
             value: current.value.clone(),
@@ -140,6 +141,12 @@ impl<V: Clone> Engine<V> {
         let mut slots = Slots { slots: slots.collect() };
         let inside = Inside::enter();
         let result = decide(&mut slots);
+        for (index, (slot, current)) in slots.slots.iter_mut().zip(&mut currents).enumerate() {
+            let place = places.get(index).and_then(|place| guards.get_mut(*place));
+            if let (Some(stripe), Some(key)) = (place, keys.get(index)) {
+                left.push(self.keep_going(stripe, key, current, slot)?);
+            }
+        }
         let done = with_group(|group| {
             let mut ends = false;
             let steps = self.plan(group, keys, &currents, slots, &mut ends)?;
@@ -169,6 +176,32 @@ impl<V: Clone> Engine<V> {
         let (lsn, ends, _old) = done?;
         let level = if ends { self.removal_level(level) } else { self.write_level(level) };
         Ok(Pending::new(self.log(), lsn, level, result))
+    }
+
+    /// Sees to it that a session which is to go on does not end meanwhile. If it has, that is
+    /// final, and nothing is done to it.
+    fn keep_going(
+        &self,
+        stripe: &mut Stripe,
+        key: &Key,
+        current: &mut Current<V>,
+        slot: &mut Slot<V>,
+    ) -> Result<Option<Arc<V>>> {
+        let now = self.now();
+        let until = match &slot.decision {
+            _ if !current.alive => return Ok(None),
+            Decision::Set(_, Wish::Same) => current.life.touched(now),
+            Decision::Expire(expiry) => {
+                let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
+                terms(*expiry, self.settings.policy, self.time.epoch(), now, cap)?.deadline
+            }
+            _ => return Ok(None),
+        };
+        let mut left = None;
+        if !self.prolong(stripe, key, current, until, &mut left) {
+            slot.decision = Decision::Keep;
+        }
+        Ok(left)
     }
 
     /// Turns decisions into frames. `ends` becomes true if something ends, or ends sooner.

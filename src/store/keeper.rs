@@ -6,12 +6,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
-
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
 
 use crate::clock::Listener;
 use crate::error::Result;
@@ -20,6 +15,9 @@ use crate::log::frame::{Group, Op};
 use crate::metrics::count;
 use crate::store::disk::Disk;
 use crate::store::engine::Engine;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::{self, Builder, JoinHandle};
+use crate::sync::{Mutex, Receiver, Sender, bounded};
 
 /// Of every period, the wheels may take a quarter.
 const WHEEL_MS: u64 = KEEPER_PERIOD_MS / 4;
@@ -90,14 +88,16 @@ impl Keeper {
 
     /// Ends the threads and waits for them. A thread of the store's own does not wait for itself.
     pub(crate) fn stop<V>(&self, engine: &Engine<V>) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.store(true, Ordering::SeqCst);
         drop(self.stop.lock().take());
         if let Some(disk) = &engine.disk {
             disk.log.stop();
+            disk.want_flush();
+            disk.want_merge();
         }
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
-            if thread.thread().id() != std::thread::current().id() {
+            if thread.thread().id() != thread::current().id() {
                 // One that panicked has said so itself; there is nothing to add here.
                 let _ = thread.join();
             }
@@ -147,11 +147,8 @@ fn work_loop<V: Clone>(
         Job::Merge => disk.merge_wanted(),
     };
     loop {
-        crossbeam_channel::select! {
-            recv(stopped) -> _ => return,
-            recv(wanted) -> _ => {}
-        }
-        if stopping.load(Ordering::Acquire) {
+        // Whoever stops the threads asks for work too, after saying so.
+        if wanted.recv().is_err() || stopping.load(Ordering::SeqCst) {
             return;
         }
         let done = match job {
@@ -201,6 +198,10 @@ impl<V: Clone> Engine<V> {
         }
     }
 
+    fn has_no_bases(&self) -> bool {
+        self.disk.as_ref().is_none_or(|disk| disk.bases().layers.is_empty())
+    }
+
     /// Writes the time into the log when it says something new: that deadlines have passed, that
     /// what was acknowledged is on disk, or, rarely, only that the store lives.
     fn mark(&self) {
@@ -212,9 +213,9 @@ impl<V: Clone> Engine<V> {
         // The mark's own frame is not worth another one.
         let unclaimed = durable > marks.claimed && durable == log.appended();
         let passed = now_ms.saturating_sub(marks.at_ms);
-        let due = unclaimed
-            || expired != marks.expired
-            || (passed >= CLOCK_MARK_MS && self.map.len() > 0);
+        // What is in the bases alone ends too, and nobody files it.
+        let lives = || self.map.len() > 0 || !self.has_no_bases();
+        let due = unclaimed || expired != marks.expired || (passed >= CLOCK_MARK_MS && lives());
         if !due || self.time.is_suspect() {
             return;
         }

@@ -1,19 +1,14 @@
 //! The concurrent map: who is in memory, with what, until when.
 //!
-//! Wraps dashmap so that no guard outlives one expression, and so that another map can take its
-//! place. Knows no log and no disk.
+//! `dash` wraps dashmap so that no guard outlives one expression, and so that another map can take
+//! its place; `checked` is one, for the checkers of concurrency. Knows no log and no disk.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry as Place;
 
 use crate::clock::{DEAD, Tick};
-use crate::hash::{BuildKeyHasher, Seed};
-use crate::id::Key;
 use crate::limits::GENERATIONS;
 use crate::record::expiry::Life;
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// What an entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +102,7 @@ impl<V> Entry<V> {
 
     /// Gives the entry new times.
     pub(crate) fn set_life(&mut self, life: Life) {
-        *self.deadline.get_mut() = life.deadline;
+        self.deadline = AtomicU32::new(life.deadline);
         (self.cap, self.idle) = (life.cap, life.idle);
     }
 
@@ -139,6 +134,28 @@ impl<V> Entry<V> {
             }
         }
         true
+    }
+
+    /// Moves the deadline to `until` if that is later. False if the entry is over at `now`: then
+    /// it has ended, as with [`lives`](Self::lives).
+    pub(crate) fn prolong(&self, now: Tick, until: Tick) -> bool {
+        let mut deadline = self.deadline.load(Ordering::Relaxed);
+        while deadline > now {
+            if deadline >= until {
+                return true;
+            }
+            let moved = self.deadline.compare_exchange_weak(
+                deadline,
+                until,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match moved {
+                Ok(_) => return true,
+                Err(other) => deadline = other,
+            }
+        }
+        self.lives(now)
     }
 
     /// Moves an idle deadline to where a touch at `now` puts it, unless that is hardly further
@@ -187,59 +204,14 @@ fn least_move(idle: Tick) -> Tick {
     (idle >> 8).max(1)
 }
 
-/// See the module's text.
-pub(crate) struct Map<V>(DashMap<Key, Entry<V>, BuildKeyHasher>);
-
-impl<V> Map<V> {
-    pub(crate) fn new(shards: usize, seed: Seed) -> Self {
-        Map(DashMap::with_hasher_and_shard_amount(seed.hasher(), shards))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Shows the entry of `key` to `look`, which must be short and must not come back here.
-    #[inline]
-    pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(&Entry<V>) -> R) -> Option<R> {
-        self.0.get(key).map(|entry| look(&entry))
-    }
-
-    /// The same for a change.
-    pub(crate) fn change<R>(
-        &self,
-        key: &Key,
-        change: impl FnOnce(&mut Entry<V>) -> R,
-    ) -> Option<R> {
-        self.0.get_mut(key).map(|mut entry| change(&mut entry))
-    }
-
-    /// Changes the entry of `key`, or puts the one that `make` returns.
-    pub(crate) fn upsert<R>(
-        &self,
-        key: Key,
-        change: impl FnOnce(&mut Entry<V>) -> R,
-        make: impl FnOnce() -> (Entry<V>, R),
-    ) -> R {
-        match self.0.entry(key) {
-            Place::Occupied(mut place) => change(place.get_mut()),
-            Place::Vacant(place) => {
-                let (entry, result) = make();
-                drop(place.insert(entry));
-                result
-            }
-        }
-    }
-
-    /// Takes the entry of `key` out if `condition` holds of it.
-    pub(crate) fn remove_if(
-        &self,
-        key: &Key,
-        condition: impl FnOnce(&Entry<V>) -> bool,
-    ) -> Option<Entry<V>> {
-        self.0.remove_if(key, |_, entry| condition(entry)).map(|(_, entry)| entry)
-    }
-}
+#[cfg(any(loom, shuttle))]
+mod checked;
+#[cfg(any(loom, shuttle))]
+pub(crate) use checked::Map;
+#[cfg(not(any(loom, shuttle)))]
+mod dash;
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use dash::Map;
 
 #[cfg(test)]
 mod tests {
@@ -270,6 +242,15 @@ mod tests {
         assert!(entry.lives(9));
         assert!(!entry.lives(10));
         assert_eq!(entry.touch(9), Touched::Ended);
+        assert_eq!(entry.life().deadline, DEAD);
+    }
+
+    #[test]
+    fn a_writer_prolongs_what_lives_and_nothing_else() {
+        let entry = entry(10, 0);
+        assert!(entry.prolong(9, 50) && entry.prolong(9, 20));
+        assert_eq!(entry.life().deadline, 50);
+        assert!(!entry.prolong(50, 90) && !entry.prolong(1, 90));
         assert_eq!(entry.life().deadline, DEAD);
     }
 

@@ -160,7 +160,7 @@ impl<V: Clone> Engine<V> {
                 let due = written.saturating_mul(1000) / disk.merge_rate;
                 let spent = clock.boot_ms().saturating_sub(began);
                 let ahead = due.saturating_sub(spent).min(100);
-                std::thread::sleep(std::time::Duration::from_millis(ahead));
+                crate::sync::thread::sleep(std::time::Duration::from_millis(ahead));
             }
             Ok(())
         };

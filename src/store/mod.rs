@@ -17,16 +17,19 @@ mod keeper;
 mod map;
 mod merge;
 mod offload;
-mod open;
+pub(crate) mod open;
+#[cfg(all(test, loom))]
+mod orders;
 mod owner;
 mod pending;
+mod prolong;
 mod read;
 mod replay;
-mod slab;
+pub(crate) mod slab;
 mod stats;
 mod stripe;
 mod time;
-mod wheel;
+pub(crate) mod wheel;
 mod write;
 
 use std::sync::Arc;

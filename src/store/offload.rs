@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
-
 use crate::error::{Error, Result};
+use crate::sync::Mutex;
+use crate::sync::thread::Builder;
 
 struct Shared<T> {
     result: Option<Result<T>>,
@@ -45,7 +45,7 @@ pub(crate) fn offload<T: Send + 'static>(
 ) -> Offloaded<T> {
     let shared = Arc::new(Mutex::new(Shared { result: None, waker: None }));
     let finish = Finish(shared.clone());
-    let spawned = std::thread::Builder::new().name("sessile-work".into()).spawn(move || {
+    let spawned = Builder::new().name("sessile-work".into()).spawn(move || {
         let result = work();
         finish.set(result);
     });

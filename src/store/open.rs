@@ -4,10 +4,7 @@
 //! all of it is understood, and what was read is never changed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use crate::clock::{Clock, Epoch, Timestamp};
 use crate::entropy::Entropy;
@@ -15,8 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fs::layout::{Kind, LOCK, Name, Numbers, QUARANTINE, parse};
 use crate::fs::{Fs, Locked};
 use crate::hash::Seed;
+use crate::limits::CLOCK_AHEAD_MAX;
 use crate::log::frame::Op;
-use crate::log::manifest::{Manifest, STILL_RUNNING};
+use crate::log::manifest::{Manifest, STILL_RUNNING, UUID_AT};
 use crate::log::recovery::{Event, Recovered, Start, recover};
 use crate::log::segment::{Identity, Position};
 use crate::log::{Log, Setup};
@@ -26,6 +24,8 @@ use crate::store::engine::{Engine, Gauges, Settings, mismatch};
 use crate::store::map::Map;
 use crate::store::stripe::Stripes;
 use crate::store::time::{SuspectClock, Time};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 /// What to do with a directory that is damaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(crate) type Opened<V> = (Arc<Engine<V>>, Box<dyn Send + Sync>);
 
 /// What the names in the directory say.
 #[derive(Default)]
-struct Names {
+pub(crate) struct Names {
     manifests: Vec<u64>,
     bases: Vec<u64>,
     logs: Vec<u64>,
@@ -81,7 +81,7 @@ struct Names {
 }
 
 impl Names {
-    fn read(fs: &dyn Fs) -> Result<Names> {
+    pub(crate) fn read(fs: &dyn Fs) -> Result<Names> {
         let list = fs
             .list()
             .map_err(|error| Error::io("the directory cannot be read", error).at(fs.path()))?;
@@ -130,38 +130,13 @@ impl<V: Clone> Opening<V> {
                 Names { unknown: names.unknown, highest: names.highest + 1, ..Names::default() };
         }
         let numbers = Arc::new(Numbers::after(names.highest));
-        let (manifest, number) = match self.manifest(&*fs, &names)? {
+        let (manifest, number) = match choose(&*fs, &names, self.recovery)? {
             Some(found) => found,
             None => self.begin(&*fs, &numbers)?,
         };
+        check_same_store(&*fs, &names, &manifest, number)?;
         let engine = self.restore(fs, names, numbers, manifest, number)?;
         Ok((engine, lock))
-    }
-
-    fn manifest(&self, fs: &dyn Fs, names: &Names) -> Result<Option<(Manifest, u64)>> {
-        let mut error = None;
-        for number in names.manifests.iter().rev() {
-            match Manifest::load(fs, *number) {
-                Ok(manifest) => return Ok(Some((manifest, *number))),
-                // Never a silent fall-back: an older manifest may name what has been removed since.
-                Err(damage)
-                    if !matches!(self.recovery, Recovery::Salvage(_)) || !damage.is_corrupt() =>
-                {
-                    return Err(damage);
-                }
-                Err(damage) => error.get_or_insert(damage),
-            };
-        }
-        match error {
-            Some(error) => Err(error),
-            None if names.bases.is_empty() && names.logs.is_empty() => Ok(None),
-            None => Err(Error::corrupt(
-                "there are bases or log segments but no manifest, so the store does not know what \
-                 they are; restore it from a copy, or open with `Recovery::StartFresh` to set \
-                 everything aside",
-            )
-            .at(fs.path())),
-        }
     }
 
     /// The first manifest of a new store.
@@ -198,25 +173,28 @@ impl<V: Clone> Opening<V> {
         let start = Start { uuid, cut, watermark, first_segment };
         let recovered = recover(&*fs, &names.logs, start, salvage.is_some())?;
         let mut report = report(&recovered, names.unknown);
-        let mark = latest_mark(&recovered, Timestamp::from_millis(manifest.mark_ms));
-        let layers = self.layers(&*fs, &manifest, mark, salvage, &mut report)?;
-        let known = (Epoch::from_millis(manifest.epoch_ms), mark);
-        let nothing = layers.is_empty() && recovered.last_lsn == cut;
-        let time =
-            Time::anchor(self.clock.clone(), Some(known), self.suspect_clock).or_else(|error| {
-                if nothing {
-                    Time::anchor(self.clock.clone(), None, SuspectClock::Trust)
-                } else {
-                    Err(error)
-                }
-            })?;
-        let time = if nothing && time.is_suspect() {
-            Time::anchor(self.clock.clone(), None, SuspectClock::Trust)?
-        } else {
-            time
+        let (mark, only_marks) = latest_mark(&recovered, Timestamp::from_millis(manifest.mark_ms));
+        let is_newer = |other: &&u64| **other > manifest_number;
+        report.lost_manifests = names.manifests.iter().rev().filter(is_newer).copied().collect();
+        let layers = match salvage {
+            // What was passed over may have ended all that these hold.
+            Some(Salvage::DropOlder) if !report.lost_manifests.is_empty() => Vec::new(),
+            _ => self.layers(&*fs, &manifest, mark, salvage, &mut report)?,
         };
-        let rewrite = !recovered.lost.is_empty()
+        // Where there is nothing, nothing can revive: then a clock that was far ahead, this one or
+        // the last one, has nobody to do harm to.
+        let nothing = layers.is_empty() && only_marks;
+        let wall = self.clock.wall();
+        let was_far = nothing && mark.since(wall) > CLOCK_AHEAD_MAX;
+        let far = was_far || nothing && wall.since(mark) > CLOCK_AHEAD_MAX;
+        let known = (Epoch::from_millis(manifest.epoch_ms), mark);
+        let known = Some(known).filter(|_| !far);
+        let time = Time::anchor(self.clock.clone(), known, self.suspect_clock)?;
+        // The mark that is on disk must not be met again.
+        let rewrite = was_far
+            || !recovered.lost.is_empty()
             || !report.lost_bases.is_empty()
+            || !report.lost_manifests.is_empty()
             || self.foreign(&recovered)?;
         let identity = Identity { uuid, encoding: self.settings.encoding() };
         let log = Log::new(self.log_setup(&fs, &numbers, identity, &recovered, cut, rewrite));
@@ -230,7 +208,7 @@ impl<V: Clone> Opening<V> {
             ambiguous: false,
         };
         let seed = Seed::from_bytes(manifest.seed);
-        let inherited_mark = time.epoch().tick(mark);
+        let (inherited_mark, opened) = (time.epoch().tick(mark), time.now());
         let disk = Disk::new(Parts {
             fs,
             log: Arc::new(log),
@@ -245,6 +223,7 @@ impl<V: Clone> Opening<V> {
             published,
             recovery: report,
             inherited_mark,
+            opened,
             threadless: self.threadless,
         });
         let engine = Arc::new(self.engine(seed, time, Some(disk)));
@@ -375,6 +354,53 @@ impl<V: Clone> Opening<V> {
     }
 }
 
+/// The manifest that counts, and its number; `None` if the store is new.
+pub(crate) fn choose(
+    fs: &dyn Fs,
+    names: &Names,
+    recovery: Recovery,
+) -> Result<Option<(Manifest, u64)>> {
+    let mut error = None;
+    for number in names.manifests.iter().rev() {
+        match Manifest::load(fs, *number) {
+            Ok(manifest) => return Ok(Some((manifest, *number))),
+            // Never a silent fall-back: an older manifest may name what has been removed since.
+            Err(damage) if !matches!(recovery, Recovery::Salvage(_)) || !damage.is_corrupt() => {
+                return Err(damage);
+            }
+            Err(damage) => error.get_or_insert(damage),
+        };
+    }
+    match error {
+        Some(error) => Err(error),
+        None if names.bases.is_empty() && names.logs.is_empty() => Ok(None),
+        None => Err(Error::corrupt(
+            "there are bases or log segments but no manifest, so the store does not know what \
+             they are; restore it from a copy, or open with `Recovery::StartFresh` to set \
+             everything aside",
+        )
+        .at(fs.path())),
+    }
+}
+
+/// That the manifest before this one is of the same store: a file that came here by mistake must
+/// not pass all others off as nobody's.
+fn check_same_store(fs: &dyn Fs, names: &Names, manifest: &Manifest, number: u64) -> Result<()> {
+    let Some(older) = names.manifests.iter().rev().find(|older| **older < number) else {
+        return Ok(());
+    };
+    match Manifest::load(fs, *older) {
+        Ok(older) if older.uuid != manifest.uuid => Err(Error::corrupt(
+            "this manifest and the one before it belong to different stores; take out the files \
+             that do not belong here, or open with `Recovery::StartFresh` to set everything aside",
+        )
+        .at(fs.path().join(Kind::Manifest.name(number)))
+        .offset(UUID_AT)),
+        // One that is superseded may be damaged.
+        _ => Ok(()),
+    }
+}
+
 fn take_lock(fs: &dyn Fs, wait: Duration) -> Result<Box<dyn Send + Sync>> {
     let owner = format!("{}\n", std::process::id());
     let locked = fs
@@ -417,19 +443,22 @@ fn report(recovered: &Recovered, unknown: Vec<String>) -> RecoveryStats {
         torn_bytes: recovered.torn_bytes,
         lost: recovered.lost.iter().map(|lost| (lost.first, lost.last)).collect(),
         lost_bases: Vec::new(),
+        lost_manifests: Vec::new(),
         unknown_files,
     }
 }
 
-fn latest_mark(recovered: &Recovered, known: Timestamp) -> Timestamp {
-    let mut mark = known;
+/// The last time that the log or `known` says, and whether the log says nothing else.
+fn latest_mark(recovered: &Recovered, known: Timestamp) -> (Timestamp, bool) {
+    let (mut mark, mut only_marks) = (known, true);
     let Ok(()) = recovered.replay(|event| {
-        if let Event::Op(_, _, Op::Mark(time)) = event {
-            mark = mark.max(Timestamp::from_millis(time));
+        match event {
+            Event::Op(_, _, Op::Mark(time)) => mark = mark.max(Timestamp::from_millis(time)),
+            _ => only_marks = false,
         }
         Ok::<(), std::convert::Infallible>(())
     });
-    mark
+    (mark, only_marks)
 }
 
 fn random(entropy: &Entropy) -> Result<[u8; 16]> {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
-
 use crate::error::{Error, Result};
 use crate::store::engine::Engine;
 use crate::store::keeper::Keeper;
+use crate::sync::Mutex;
 
 /// What all handles of a store share.
 pub(crate) struct Owner<V: Clone> {

@@ -17,6 +17,7 @@ use crate::store::disk::{Answer, Bases, Disk, Moment};
 use crate::store::engine::{Engine, grace};
 use crate::store::map::{Entry, State, Touched};
 use crate::store::stripe::Stripe;
+use crate::sync::thread_local;
 
 /// Whether a read extends an idle deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +57,10 @@ thread_local! {
 
 /// Lends the thread's buffer for one value.
 pub(crate) fn with_bytes<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    let mut bytes = BYTES.take();
+    let mut bytes = BYTES.with(Cell::take);
     bytes.clear();
     let result = f(&mut bytes);
-    BYTES.set(bytes);
+    BYTES.with(|cell| cell.set(bytes));
     result
 }
 
@@ -253,23 +254,26 @@ impl<V> Engine<V> {
         if present {
             return false;
         }
-        let touched = Life { deadline: life.touched(self.now()), ..life };
         let entry;
-        (entry, *left) = self.place(stripe, key, State::Warm, Some(value), touched);
+        (entry, *left) = self.place(stripe, key, State::Warm, Some(value), life);
         if let Some(node) = stripe.slab.get_mut(entry) {
             // As new as the bases: clean, until it is written again.
             node.set_lsn(if inherited { INHERITED } else { cut });
             node.logged = life.deadline;
             node.set_bytes(bytes);
         }
-        let second = self.second_for(touched, life.deadline);
+        let second = self.second_for(life, life.deadline);
         stripe.wheel.insert(&mut stripe.slab, entry, second);
+        // Touched only now that everybody sees it, and with the time as it is now: a reader who
+        // found it expired in the bases must not see it extended afterwards.
+        let now = self.now();
+        self.map.read(key, |entry| entry.lives(now) && entry.touch(now) != Touched::Ended);
         self.account(0, crate::store::engine::cost(State::Warm, bytes));
         true
     }
 
     /// A new entry where there is none of this generation. Returns its slot.
-    fn place(
+    pub(crate) fn place(
         &self,
         stripe: &mut Stripe,
         key: &Key,

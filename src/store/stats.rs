@@ -1,14 +1,14 @@
 //! A store's figures, gathered.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::error::Result;
-use crate::metrics::{BaseStats, DiskStats, Stats};
+use crate::metrics::{BaseStats, Counter, DiskStats, Stats};
 use crate::store::disk::Disk;
 use crate::store::engine::Engine;
 use crate::store::pending::Pending;
 
-fn load(counter: &AtomicU64) -> u64 {
+fn load(counter: &Counter) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
@@ -19,7 +19,7 @@ impl<V> Engine<V> {
         Stats {
             sessions: self.len(),
             entries: self.map.len() as u64,
-            memory_bytes: load(&self.gauges.memory),
+            memory_bytes: self.gauges.memory.load(Ordering::Relaxed),
             memory_bytes_max: self.settings.max_memory,
             hits: self.reads.hits(),
             misses: self.reads.misses(),
@@ -51,7 +51,7 @@ impl<V> Engine<V> {
             lsn_durable: disk.log.durable(),
             lsn_cut: bases.cut,
             log_bytes: disk.log_bytes(),
-            segments: disk.log.segments() as u64,
+            segments: disk.log.segments(),
             log_writes: load(&disk.log.counters().writes),
             log_syncs: load(&disk.log.counters().syncs),
             bases: bases.layers.iter().map(of).collect(),

@@ -6,14 +6,13 @@
 
 use std::collections::HashMap;
 
-use parking_lot::Mutex;
-
 use crate::clock::Tick;
 use crate::hash::{BuildKeyHasher, Seed};
 use crate::id::Key;
 use crate::log::segment::Encoding;
 use crate::store::slab::Slab;
 use crate::store::wheel::Wheel;
+use crate::sync::Mutex;
 
 /// Ticks in a second, the wheel's unit.
 pub(crate) const TICKS_PER_SECOND: Tick = 8;

@@ -6,11 +6,11 @@
 //! far ahead is *suspect*: then nothing is dropped for expiry and the mark stays.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use crate::clock::{Clock, Epoch, TICK_MAX, Tick, Timestamp, ticks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{CLOCK_AHEAD_MAX, LIFETIME_MAX};
+use crate::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 /// What to do when the wall clock at opening is more than 400 days ahead of the last time that
 /// the directory is known to have been in use.

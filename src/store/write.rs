@@ -96,17 +96,24 @@ impl<V: Clone> Engine<V> {
         self.enter()?;
         let now = self.time.now_for_writing()?;
         let level = self.write_level(level);
-        let (mut stripe, current) = self.lock(&key, Need::Value)?;
-        let Some(value) = &current.value else {
-            return Ok(Pending::new(self.log(), current.lsn, level, None));
-        };
-        // From here on no reader can find it expired before the closure is done, unless that
-        // takes longer than the idle time.
-        self.keep_alive(&key);
-        let inside = Inside::enter();
-        let mut copy = V::clone(value);
-        let result = change(&mut copy);
+        let mut left = None;
+        let (mut stripe, mut current) = self.lock(&key, Need::Value)?;
         let life = Life { deadline: current.life.touched(now), ..current.life };
+        let ended = |lsn| Ok(Pending::new(self.log(), lsn, level, None));
+        let Some(value) = current.value.take() else { return ended(current.lsn) };
+        if !self.prolong(&mut stripe, &key, &mut current, life.deadline, &mut left) {
+            return ended(current.lsn);
+        }
+        let inside = Inside::enter();
+        let mut copy = V::clone(&value);
+        let result = change(&mut copy);
+        // A closure that takes longer than the idle time lets it end.
+        let in_time = self.now() < life.deadline
+            || self.prolong(&mut stripe, &key, &mut current, life.deadline, &mut left);
+        if !in_time {
+            drop(inside);
+            return ended(current.lsn);
+        }
         let old = with_group(|group| {
             let bytes = self.encode(group, key, life, &copy)?;
             let lsn = self.append(group)?;
@@ -123,16 +130,6 @@ impl<V: Clone> Engine<V> {
         drop(stripe);
         let (_, lsn) = old?;
         Ok(Pending::new(self.log(), lsn, level, Some(result)))
-    }
-
-    /// Touches a session that is about to be changed.
-    fn keep_alive(&self, key: &Key) {
-        let (now, generation) = (self.now(), self.generation());
-        self.map.read(key, |entry| {
-            if entry.is_of(generation) && entry.lives(now) {
-                entry.touch(now);
-            }
-        });
     }
 
     /// Ends a session. False if there was none.
@@ -196,12 +193,15 @@ impl<V: Clone> Engine<V> {
     ) -> Result<Pending<'_, bool>> {
         self.enter()?;
         let now = self.time.now_for_writing()?;
-        let (mut stripe, current) = self.lock(&key, Need::Presence)?;
-        if !current.alive {
-            return Ok(Pending::new(self.log(), current.lsn, self.write_level(level), false));
-        }
+        let mut left = None;
+        let (mut stripe, mut current) = self.lock(&key, Need::Presence)?;
         let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
         let life = terms(expiry, self.settings.policy, self.time.epoch(), now, cap)?;
+        let lives = current.alive
+            && self.prolong(&mut stripe, &key, &mut current, life.deadline, &mut left);
+        if !lives {
+            return Ok(Pending::new(self.log(), current.lsn, self.write_level(level), false));
+        }
         let shorter = life.deadline < current.life.deadline;
         let level = if shorter { self.removal_level(level) } else { self.write_level(level) };
         let lsn = with_group(|group| {

@@ -1,14 +1,23 @@
 //! Fakes and models, for this crate's tests and for its users'.
 
 mod clock;
+#[cfg(feature = "__inside")]
+#[doc(hidden)]
+pub mod inside;
 mod life;
 mod model;
 mod ops;
 mod random;
 mod sim;
+#[cfg(any(loom, shuttle))]
+mod slow;
+mod trial;
 
 pub use clock::ManualClock;
 pub use model::{ColdReads, Decision, Model, Seen};
 pub use ops::{Level, OP_BYTES, Op, Step, Value, Wish};
 pub use random::Random;
 pub use sim::{Call, Failure, Fault, Keep, Moment, ReadFault, SimFs, SyncFailure};
+#[cfg(any(loom, shuttle))]
+pub use slow::SlowFs;
+pub use trial::{End, Point, Setup, Trial};

@@ -38,6 +38,8 @@ pub struct Model<V> {
     unsaved: Vec<Unsaved<V>>,
     /// After a crash: what there may be instead of `world`.
     others: Vec<World<V>>,
+    /// The `others` are the `unsaved`, and a power cut may still choose among these.
+    undecided: bool,
 }
 
 /// Whether reading a session that is not in memory extends it.
@@ -98,6 +100,7 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
             world: World::new(),
             unsaved: Vec::new(),
             others: Vec::new(),
+            undecided: false,
         }
     }
 
@@ -336,9 +339,30 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
     /// The store was killed, and will be opened again. Changes that were not
     /// [saved](Self::saved) may be lost, the last ones first; so may touches; idle deadlines may
     /// be later by the grace, those that have just passed included.
+    ///
+    /// More than once before [`settle`](Self::settle) if opening was interrupted too.
     pub fn crash(&mut self) {
-        self.others = mem::take(&mut self.unsaved).into_iter().map(|one| one.before).collect();
-        for world in self.others.iter_mut().chain([&mut self.world]) {
+        let unsaved = mem::take(&mut self.unsaved);
+        if self.others.is_empty() {
+            self.others = unsaved.into_iter().map(|one| one.before).collect();
+        }
+        self.undecided = false;
+        self.let_lives_grow();
+    }
+
+    /// The store was killed while the power stayed on, and this model is for what power cuts
+    /// leave: what is found now may still be lost to one later.
+    pub fn kill(&mut self) {
+        if self.others.is_empty() {
+            self.others = self.unsaved.iter().map(|one| one.before.clone()).collect();
+            self.undecided = true;
+        }
+        self.let_lives_grow();
+    }
+
+    fn let_lives_grow(&mut self) {
+        let before = self.unsaved.iter_mut().map(|one| &mut one.before);
+        for world in self.others.iter_mut().chain([&mut self.world]).chain(before) {
             for session in world.values_mut() {
                 session.life = session.life.after_crash();
             }
@@ -361,9 +385,13 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
         worlds.push(mem::take(&mut self.world));
         let mut differences = Vec::new();
         let mut merged: Option<World<V>> = None;
-        for world in worlds.into_iter().rev() {
+        for (place, world) in worlds.into_iter().enumerate().rev() {
             let found = differences_of(&world, seen, now);
             if found.is_empty() {
+                if mem::take(&mut self.undecided) {
+                    // What came after the newest one that agrees was lost with the process.
+                    self.unsaved.truncate(place);
+                }
                 let world = narrowed(world, seen, now);
                 merged = Some(match merged {
                     Some(newer) => merge(newer, world),

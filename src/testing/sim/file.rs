@@ -120,7 +120,9 @@ impl State {
             let (index, skipped) = (at / SECTOR, (at % SECTOR) as usize);
             let (now, later) = rest.split_at_mut(rest.len().min(SECTOR as usize - skipped));
             let sector = self.sector(number, faults_of, index)?;
-            now.iter_mut().zip(sector.iter().skip(skipped)).for_each(|(to, from)| *to = *from);
+            if let Some(from) = sector.get(skipped..skipped + now.len()) {
+                now.copy_from_slice(from);
+            }
             (at, rest) = (at + now.len() as u64, later);
         }
         Ok(count)

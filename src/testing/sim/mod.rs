@@ -175,6 +175,11 @@ impl SimFs {
         self.0.lock().sync_failure = how;
     }
 
+    /// Whether a sync that fails takes back what was written.
+    pub(crate) fn reverts(&self) -> bool {
+        self.0.lock().sync_failure == SyncFailure::Revert
+    }
+
     /// What reading a sector of a file gives from now on. Sector `n` begins at byte 512 n.
     pub fn set_read_fault(&self, name: &str, sector: u64, fault: ReadFault) {
         self.0.lock().read_faults.insert((name.to_owned(), sector), fault);
@@ -208,6 +213,14 @@ impl SimFs {
         let mut bytes = vec![0; usize::try_from(state.disk.size(number).ok()?).ok()?];
         state.read(number, None, &mut bytes, 0).ok()?;
         Some(bytes)
+    }
+
+    /// A number that is the same for two directories made from the same one by power cuts, if
+    /// they hold the same, and as good as never if they do not. Costs a step for each sector.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.0.lock().disk.fingerprint(&mut hasher);
+        std::hash::Hasher::finish(&hasher)
     }
 
     /// Puts these bytes, durable, in the place of all that a file held, or makes one of them.

@@ -1,0 +1,4 @@
+//! See `src/wheel.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sessile_fuzz::wheel::run(bytes));

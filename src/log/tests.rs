@@ -1,0 +1,49 @@
+//! What no test from outside can bring about: a log in a process that has forked.
+
+use std::sync::Arc;
+
+use super::frame::{Group, Op};
+use super::segment::{Encoding, Identity, Position};
+use super::{Durability, Log, Setup};
+use crate::entropy::Entropy;
+use crate::fs::layout::Numbers;
+use crate::testing::SimFs;
+
+fn log(fs: &SimFs) -> Log {
+    let encoding = Encoding { codec: 1, schema: 0 };
+    Log::new(Setup {
+        fs: Arc::new(fs.clone()),
+        numbers: Arc::new(Numbers::after(0)),
+        entropy: Arc::new(Entropy::System),
+        identity: Identity { uuid: [7; 16], encoding },
+        segment_bytes: 1 << 16,
+        position: Position::default(),
+        carry: Vec::new(),
+        last_lsn: 0,
+        segments: Vec::new(),
+        threadless: true,
+    })
+}
+
+fn mark(log: &Log) -> u64 {
+    let mut group = Group::default();
+    group.add(&Op::Mark(1));
+    log.append(&group).unwrap()
+}
+
+#[test]
+fn a_fork_writes_nothing() {
+    let fs = SimFs::new(1);
+    let mut log = log(&fs);
+    let lsn = mark(&log);
+    log.wait(lsn, Durability::Power).unwrap();
+    let before: Vec<_> = fs.names().iter().map(|name| fs.bytes(name)).collect();
+    // What a child finds: the same log, and another number of its own.
+    log.pid = log.pid.wrapping_add(1);
+    let lsn = mark(&log);
+    for level in [Durability::Process, Durability::Power] {
+        assert!(log.wait(lsn, level).unwrap_err().is_poisoned());
+    }
+    let after: Vec<_> = fs.names().iter().map(|name| fs.bytes(name)).collect();
+    assert!(before == after && !before.is_empty());
+}
