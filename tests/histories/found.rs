@@ -1,10 +1,12 @@
 //! What the model test has found, each in its shortest form.
 
-use sessile::testing::ManualClock;
+use std::sync::Arc;
+
+use sessile::testing::{ManualClock, SimFs};
 use sessile::{Durability, Expiry};
 
 use super::common::Directory;
-use super::{SECOND, key, later, open, reopened, value};
+use super::{SECOND, builder, key, later, open, reopened, value};
 
 /// The first change of a session that a read had brought in from a base did not count as dirty,
 /// so the next flush left it out and went past its frame.
@@ -144,4 +146,27 @@ fn a_manifest_does_not_take_for_granted_what_is_not_in_the_log_yet() {
         let (left, _directory) = reopened(&directory, &clock);
         assert!(value(&left, 1).is_some(), "merge: {merge}");
     }
+}
+
+/// A `heal` that found no room on a full disk left the log failed for good, although a full disk
+/// ends by itself.
+#[test]
+fn a_heal_that_finds_no_room_leaves_a_full_disk_that_ends_by_itself() {
+    let (fs, clock) = (SimFs::new(1), ManualClock::new());
+    let store = builder(&clock).segment_bytes(4096).open_fs(Arc::new(fs.clone())).unwrap();
+    store.insert(key(0), "first".into()).unwrap();
+    fs.set_capacity(Some(0));
+    let refused = |number| store.insert(key(number), "x".repeat(60_000)).err();
+    let error = (1..100).find_map(refused).unwrap();
+    assert!(error.is_disk_full(), "{error}");
+    let error = store.heal().unwrap_err();
+    assert!(error.is_disk_full(), "{error}");
+    assert!(refused(100).unwrap().is_disk_full());
+    assert!(!store.stats().disk.unwrap().poisoned);
+    fs.set_capacity(None);
+    store.at(Durability::Power).insert(key(101), "last".into()).unwrap();
+    let left = builder(&clock).open_fs(Arc::new(fs.power_cut(sessile::testing::Keep::Nothing)));
+    let left = left.unwrap();
+    assert_eq!(value(&left, 0).as_deref(), Some("first"));
+    assert_eq!(value(&left, 101).as_deref(), Some("last"));
 }
