@@ -70,6 +70,8 @@ pub(super) struct Slot {
     acked: u32,
     /// When each began, in terms of what had ended.
     pub(super) clocks: Vec<Clock>,
+    /// What was said, for whoever has to understand a contradiction.
+    told: Vec<(Op, Durability, Code, u64)>,
 }
 
 impl Slot {
@@ -194,6 +196,7 @@ impl Oracle {
             return Err(format!("slot {index} acknowledges what it never announced"));
         };
         let position = slot.acked + 1;
+        slot.told.push((pending.op.clone(), pending.level, code, back));
         self.loose.acknowledge(index, position, code, &pending.op, pending.ticket, &self.clears)?;
         if code == Code::Refused {
             slot.live.retain(|candidate| candidate.to < position);
@@ -210,9 +213,13 @@ impl Oracle {
         let expected: Vec<_> = slot.live.iter().filter_map(|candidate| candidate.effect).collect();
         slot.live.retain(|live| live.to == position && live.effect.is_some_and(fits));
         if slot.live.is_empty() {
+            let from = slot.told.len().saturating_sub(400);
+            let told: Vec<_> = slot.told[from..].iter().map(|told| format!("{told:x?}")).collect();
             return Err(format!(
-                "slot {index}: {:?} answered {said:x?}, and may have answered {expected:x?}",
-                pending.op
+                "slot {index}: {:?} answered {said:x?}, and may have answered {expected:x?}; it was \
+                 said before:\n{}",
+                pending.op,
+                told.join("\n")
             ));
         }
         slot.acked = position;

@@ -277,8 +277,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
 
 /// How many bytes further on, in steps of [`ALIGN`], something looks like the start of a frame.
 pub(crate) fn distance(bytes: &[u8]) -> usize {
-    let steps = bytes.chunks(ALIGN).position(|step| step.first() == Some(&TAG));
-    steps.map_or(bytes.len(), |steps| steps * ALIGN)
+    let (steps, rest) = bytes.as_chunks::<ALIGN>();
+    let found = steps.iter().position(|[first, ..]| *first == TAG);
+    let in_rest = || (rest.first() == Some(&TAG)).then_some(steps.len());
+    found.or_else(in_rest).map_or(bytes.len(), |steps| steps * ALIGN)
 }
 
 fn read_op(kind: u8, body: &[u8]) -> Option<Op<'_>> {

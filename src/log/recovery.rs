@@ -282,9 +282,18 @@ fn drop_parts(frames: &mut Vec<Found>) -> u64 {
     (before - frames.len()) as u64
 }
 
+/// Bytes up to the last that is not zero. Most of a segment is allocated and was never written.
+fn used(bytes: &[u8]) -> u64 {
+    let (pieces, rest) = bytes.as_chunks::<64>();
+    let in_rest = rest.iter().rposition(|byte| *byte != 0).map(|at| pieces.len() * 64 + at + 1);
+    let last = || pieces.iter().rposition(|piece| *piece != [0; 64]);
+    in_rest.or_else(|| last().map(|at| (at + 1) * 64)).map_or(0, |end| {
+        let zeros = bytes.get(..end).unwrap_or(bytes).iter().rev().take_while(|byte| **byte == 0);
+        (end - zeros.count()) as u64
+    })
+}
+
 fn torn_bytes(segments: &[Segment], end: (usize, usize)) -> u64 {
-    let used =
-        |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
     let (last, offset) = end;
     let mut torn = 0;
     for (index, segment) in segments.iter().enumerate().skip(last) {

@@ -133,7 +133,7 @@ impl Script {
 /// The log goes on in new segments, some of them written and not synced.
 fn rotation() -> Script {
     let mut ops = Vec::new();
-    for round in 0..12 {
+    for round in 0..6 {
         let level = [Some(Process), Some(Memory), Some(Process), Some(Power)][round % 4];
         for key in 0..6 {
             ops.push(large(key, (round * 10) as u16 + u16::from(key), level));
@@ -146,7 +146,7 @@ fn rotation() -> Script {
 /// Bases with tombstones, records above the cut, and merges of all of it.
 fn bases() -> Script {
     let mut ops = Vec::new();
-    for round in 0..4_u8 {
+    for round in 0..3_u8 {
         let tag = u16::from(round) * 20;
         ops.extend((0..5).map(|key| insert((key + round) % 6, tag + u16::from(key), None)));
         ops.push(Op::Flush);
