@@ -213,7 +213,7 @@ impl<V: Clone> Engine<V> {
         };
         let made = Builder::create(&*disk.fs, &name, meta).and_then(|mut builder| {
             self.fill(disk, &mut builder, taken, flushed)?;
-            if builder.records() == 0 {
+            if builder.records() == 0 && !builder.has_lost() {
                 return Ok(None);
             }
             builder.finish()?;
@@ -305,8 +305,16 @@ impl<V: Clone> Engine<V> {
             Content::Cold => with_bytes(|bytes| {
                 // The times in the base are older than the entry's and decide nothing.
                 let at = Moment { now: 0, epoch: self.time.epoch() };
-                let Answer::Value { encoding, .. } = disk.find(list, &key, at, bytes)? else {
-                    return Ok(());
+                let encoding = match disk.find(list, &key, at, bytes) {
+                    Ok(Answer::Value { encoding, .. }) => encoding,
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.is_corrupt() => {
+                        // The newer times may end it, and without its value they cannot be
+                        // written: nobody is to believe what might be read some other day.
+                        builder.add_lost(hash, hash);
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
                 };
                 let raw = RawValue { bytes: bytes.as_slice().into(), encoding };
                 let bytes = self.transcode(&key, &raw)?;

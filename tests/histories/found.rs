@@ -170,3 +170,33 @@ fn a_heal_that_finds_no_room_leaves_a_full_disk_that_ends_by_itself() {
     assert_eq!(value(&left, 0).as_deref(), Some("first"));
     assert_eq!(value(&left, 101).as_deref(), Some("last"));
 }
+
+/// A session had new times in memory and its value in a block that was damaged meanwhile: every
+/// flush failed, and the log grew.
+#[test]
+fn new_times_of_a_damaged_session_do_not_stop_the_flush() {
+    let (fs, clock) = (SimFs::new(1), ManualClock::new());
+    let open = || builder(&clock).open_fs(Arc::new(fs.kill())).unwrap();
+    let store = builder(&clock).open_fs(Arc::new(fs.clone())).unwrap();
+    store.insert(key(0), "<damaged>".into()).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = builder(&clock).open_fs(Arc::new(fs.clone())).unwrap();
+    assert!(store.set_expiry(&key(0), Expiry::After(5 * SECOND)).unwrap());
+    let base = fs.names().into_iter().find(|name| name.starts_with("base")).unwrap();
+    let mut bytes = fs.bytes(&base).unwrap();
+    let whole = bytes.clone();
+    let at = bytes.windows(9).position(|window| window == b"<damaged>").unwrap();
+    bytes[at] ^= 1;
+    fs.put(&base, &bytes);
+    store.flush().unwrap();
+    assert!(store.peek(&key(0)).unwrap_err().is_corrupt());
+    // It was ended sooner than the base knows. Nor is it back if the disk thinks better of it.
+    fs.put(&base, &whole);
+    clock.advance(6 * SECOND);
+    for store in [store, open()] {
+        assert!(!store.peek(&key(0)).is_ok_and(|value| value.is_some()));
+        store.insert(key(0), "new".into()).unwrap();
+        assert_eq!(value(&store, 0).as_deref(), Some("new"));
+    }
+}
