@@ -291,3 +291,36 @@ fn a_hundred_thousand_sessions_may_end_in_the_same_second() {
         }
     });
 }
+
+/// The sweeper of one `clear` took what was written after the next one for its leavings.
+#[cfg(feature = "testing")]
+#[test]
+fn what_is_written_after_a_clear_is_not_swept_with_what_was_before() {
+    within(LIMIT, || {
+        let clock = sessile::testing::ManualClock::new();
+        let callers = sessile::Background::Callers;
+        let store = builder().clock(clock.clone()).background(callers).in_memory().unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    clock.advance(Duration::from_millis(1));
+                }
+            });
+            let mut wrong = None;
+            for turn in 0..600 {
+                (0..600).for_each(|n| store.insert(key(n), turn).unwrap());
+                // While the first is swept on the other thread comes the second.
+                for _ in 0..2 {
+                    store.clear().unwrap();
+                    (0..60).for_each(|n| store.insert(key(n), turn).unwrap());
+                }
+                thread::yield_now();
+                let there = |n: u64| store.peek(&key(n)).unwrap().as_deref() == Some(&turn);
+                wrong = wrong.or((0..60).find(|n| !there(*n)));
+            }
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(wrong, None);
+        });
+    });
+}

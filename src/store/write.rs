@@ -283,13 +283,15 @@ impl<V: Clone> Engine<V> {
     /// Takes up to `limit` entries that a `clear` has ended out of the map.
     pub(crate) fn sweep(&self, limit: usize) -> bool {
         const STEP: u32 = 1024;
-        let generation = self.generation();
         let mut swept = 0;
         while let Some(slab) = self.leavings.lock().pop() {
             let mut at = 0;
             while (at as usize) < slab.capacity() {
                 for (_, node) in slab.iter_range(at, STEP) {
-                    let left = self.map.remove_if(&node.key, |entry| !entry.is_of(generation));
+                    // Asked entry by entry: another `clear` may have come meanwhile, and what was
+                    // written after it is none of this.
+                    let is_left = |entry: &Entry<V>| !entry.is_of(self.generation());
+                    let left = self.map.remove_if(&node.key, is_left);
                     let_go(left.and_then(Entry::into_value));
                 }
                 at += STEP;
