@@ -13,6 +13,7 @@
 pub(crate) mod bytes;
 pub(crate) mod event;
 pub(crate) mod frame;
+mod heal;
 pub(crate) mod manifest;
 #[cfg(all(test, loom))]
 mod orders;
@@ -36,6 +37,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering
 use crate::sync::{Mutex, Receiver, Sender, bounded, spin_loop};
 use event::Event;
 use frame::Group;
+use heal::Aside;
 use segment::{Identity, Position};
 use writer::Writer;
 
@@ -136,13 +138,6 @@ struct Buffer {
     discard: bool,
     /// While a log that had not failed is being healed: what it was.
     aside: Option<Aside>,
-}
-
-/// What a log goes back to if its healing fails.
-struct Aside {
-    bytes: Vec<u8>,
-    health: u8,
-    error: Option<Error>,
 }
 
 /// Files that hold written frames no sync has covered.
@@ -441,63 +436,6 @@ impl Log {
     /// Refuses every append from now on.
     pub(crate) fn close(&self) {
         self.front.buffer.lock().closed = true;
-        self.notify_all();
-    }
-
-    /// Begins to keep frames again, from the LSN returned on: everything up to it is what memory
-    /// holds now. The caller must hold every stripe.
-    pub(crate) fn begin_heal(&self) -> u64 {
-        let mut buffer = self.front.buffer.lock();
-        if !self.is_poisoned() {
-            // Nobody may write what is appended from here on into the old segment.
-            let healing = Error::new(ErrorKind::Poisoned, "the store is being healed; try again");
-            let error = self.error.lock().replace(healing);
-            let health = self.health.swap(POISONED, Ordering::AcqRel);
-            buffer.aside = Some(Aside { bytes: std::mem::take(&mut buffer.bytes), health, error });
-        }
-        buffer.discard = false;
-        buffer.bytes = Vec::new();
-        self.front.buffered.store(0, Ordering::Relaxed);
-        buffer.last_lsn
-    }
-
-    /// The healing base was not published: the log is again what it was. One that failed stays
-    /// poisoned, one on a full disk goes on by itself when there is room.
-    pub(crate) fn abandon_heal(&self) {
-        let mut buffer = self.front.buffer.lock();
-        match buffer.aside.take() {
-            Some(mut aside) => {
-                aside.bytes.append(&mut buffer.bytes);
-                buffer.bytes = aside.bytes;
-                *self.error.lock() = aside.error;
-                self.health.store(aside.health, Ordering::Release);
-            }
-            None => {
-                buffer.discard = true;
-                buffer.bytes = Vec::new();
-            }
-        }
-        self.front.buffered.store(buffer.bytes.len(), Ordering::Relaxed);
-        drop(buffer);
-        if self.writer.lock().is_stuck() {
-            // Whoever was writing when the healing began has met the end of the disk since.
-            self.disk_full(std::io::ErrorKind::StorageFull.into());
-        }
-        self.notify_all();
-    }
-
-    /// Goes on in a new segment after `cut`, which a published base covers.
-    pub(crate) fn end_heal(&self, cut: u64) {
-        let _syncer = self.syncer.lock();
-        let mut writer = self.writer.lock();
-        writer.restart(cut);
-        *self.unsynced.lock() = Unsynced::default();
-        self.front.buffer.lock().aside = None;
-        self.written.fetch_max(cut, Ordering::AcqRel);
-        self.durable.fetch_max(cut, Ordering::AcqRel);
-        *self.error.lock() = None;
-        self.health.store(HEALTHY, Ordering::Release);
-        drop(writer);
         self.notify_all();
     }
 }

@@ -115,6 +115,13 @@ fn another_base_is_refused() {
 }
 
 #[test]
+fn a_base_with_something_behind_its_end_is_refused() {
+    let (fs, _) = small();
+    fs.corrupt("base", |bytes| bytes.extend_from_slice(&[0; 8]));
+    assert!(open(&fs, "base", 1, true).unwrap_err().is_corrupt());
+}
+
+#[test]
 fn another_version_of_the_format_is_refused_by_name() {
     let (fs, model) = small();
     let whole = fs.bytes("base");

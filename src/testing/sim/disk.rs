@@ -81,6 +81,8 @@ pub(super) struct Disk {
     next: Number,
     /// A rename is two effects, of which either may be kept without the other.
     pub(super) torn_renames: bool,
+    /// Space cannot be allocated ahead.
+    pub(super) unreserved: bool,
 }
 
 fn not_found() -> io::Error {

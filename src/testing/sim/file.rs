@@ -74,6 +74,9 @@ impl File for SimFile {
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         self.fs.call(Call::Allocate, &self.name, |state| {
+            if state.disk.unreserved {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
             if state.fits(self.number, offset, len)? < len {
                 return Err(Failure::NoSpace.error());
             }

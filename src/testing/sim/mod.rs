@@ -201,6 +201,12 @@ impl SimFs {
         self.0.lock().disk.torn_renames = torn;
     }
 
+    /// Whether space can be allocated ahead, as on most file systems. If not, files grow as they
+    /// are written, each size a change of its own.
+    pub fn set_reserving(&self, reserving: bool) {
+        self.0.lock().disk.unreserved = !reserving;
+    }
+
     /// The names of the files, those in folders with the folder before them, in order.
     pub fn names(&self) -> Vec<String> {
         self.0.lock().disk.names().cloned().collect()
