@@ -31,10 +31,12 @@ pub(crate) struct Layer {
     pub(crate) inherited: Option<Timestamp>,
 }
 
-/// The bases, newest first, and the LSN up to which they speak.
+/// The bases, newest first, the LSN up to which they speak, and the generation of entries that
+/// they lie under: a `clear` makes a list of its own.
 pub(crate) struct Bases {
     pub(crate) layers: Vec<Arc<Layer>>,
     pub(crate) cut: u64,
+    pub(crate) generation: u32,
 }
 
 /// What the bases say of a key.
@@ -206,6 +208,12 @@ impl Disk {
         self.cut.store(cut, Ordering::Release);
         // The last reference may unmap files: not under the lock.
         drop(old);
+    }
+
+    /// What the bases say ends with `lsn`, and so does everything of an earlier generation.
+    pub(crate) fn forget_bases(&self, lsn: u64, generation: u32) {
+        self.floor.store(lsn, Ordering::Release);
+        self.swap(Bases { layers: Vec::new(), cut: self.cut(), generation });
     }
 
     /// Log bytes that a crash now would have to replay.

@@ -176,6 +176,12 @@ impl<V> Engine<V> {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Ends every entry of an earlier generation, at once for all readers. The bases under it must
+    /// have gone before: a reader that misses an old entry would ask them.
+    pub(crate) fn enter_generation(&self, generation: u32) {
+        self.generation.fetch_max(generation, Ordering::AcqRel);
+    }
+
     pub(crate) fn log(&self) -> Option<&Log> {
         self.disk.as_ref().map(|disk| &*disk.log)
     }

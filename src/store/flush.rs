@@ -357,8 +357,9 @@ impl<V: Clone> Engine<V> {
             return Ok(false);
         }
         let mut layers: Vec<_> = made.into_iter().collect();
-        layers.extend(disk.bases().layers.iter().cloned());
-        let list = Bases { layers, cut: taken.cut };
+        let current = disk.bases();
+        layers.extend(current.layers.iter().cloned());
+        let list = Bases { layers, cut: taken.cut, generation: current.generation };
         let result =
             disk.publish_as_holder(&mut published, list, mark, self.time.epoch(), self.len());
         match result {

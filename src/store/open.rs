@@ -218,7 +218,7 @@ impl<V: Clone> Opening<V> {
             mapped: self.mapped,
             flush_bytes: self.flush_bytes,
             merge_rate: self.merge_rate,
-            bases: Bases { layers, cut },
+            bases: Bases { layers, cut, generation: 0 },
             floor: 0,
             published,
             recovery: report,

@@ -167,6 +167,7 @@ impl<V> Engine<V> {
     fn get_slow(&self, key: &Key, now: Tick, touch: Touch) -> Result<Option<Arc<V>>> {
         let Some(disk) = &self.disk else { return Ok(None) };
         loop {
+            let generation = self.generation();
             let seen = self.look(key, now);
             let newer = match seen {
                 Seen::Warm(value) => return Ok(Some(value)),
@@ -180,6 +181,12 @@ impl<V> Engine<V> {
             };
             count(&self.counters.cold_reads);
             let list = disk.bases();
+            if list.generation != generation {
+                // A `clear` is between its two steps: an entry that it has ended already must not
+                // make an older record speak, so its second step is done for it.
+                self.enter_generation(list.generation);
+                continue;
+            }
             let Some(cold) = self.read_bases(disk, &list, key, newer, now)? else {
                 return Ok(None);
             };

@@ -13,7 +13,7 @@ use crate::log::recovery::{Event, Recovered};
 use crate::log::segment::Encoding;
 use crate::record::expiry::Life;
 use crate::store::current::Current;
-use crate::store::disk::{Bases, Disk, Layer, carry_over, within};
+use crate::store::disk::{Disk, Layer, carry_over, within};
 use crate::store::engine::{Change, Engine, New};
 use crate::store::map::State;
 use crate::store::open::Salvage;
@@ -91,7 +91,9 @@ impl<V: Clone> Engine<V> {
 
     /// Everything up to here is gone.
     fn forget_all(&self, disk: &Disk, lsn: u64) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        let generation = self.generation() + 1;
+        disk.forget_bases(lsn, generation);
+        self.enter_generation(generation);
         for index in 0..self.stripes.count() {
             let mut stripe = self.stripes.at(index).lock();
             let fresh = Stripe::new(self.now(), self.seed, disk.cut());
@@ -101,8 +103,6 @@ impl<V: Clone> Engine<V> {
         self.sweep(usize::MAX);
         self.gauges.count.store(0, Ordering::Relaxed);
         self.gauges.memory.store(0, Ordering::Relaxed);
-        disk.floor.store(lsn, Ordering::Release);
-        disk.swap(Bases { layers: Vec::new(), cut: disk.cut() });
     }
 
     /// Gives what was replayed the grace for touches that were not logged.

@@ -260,7 +260,13 @@ impl<V: Clone> Engine<V> {
         let mut group = Group::default();
         group.add(&Op::Clear);
         let lsn = self.append(&group)?;
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        let generation = self.generation() + 1;
+        if let (Some(disk), Some(published)) = (&self.disk, &mut publish) {
+            let layers = &disk.bases().layers;
+            published.orphans.extend(layers.iter().map(|layer| layer.base.number()));
+            disk.forget_bases(lsn, generation);
+        }
+        self.enter_generation(generation);
         let mut leavings = self.leavings.lock();
         for stripe in &mut guards {
             let fresh = Stripe::new(self.now(), self.seed, stripe.note);
@@ -269,12 +275,6 @@ impl<V: Clone> Engine<V> {
         drop(leavings);
         self.gauges.count.store(0, Ordering::Relaxed);
         self.gauges.memory.store(0, Ordering::Relaxed);
-        if let (Some(disk), Some(published)) = (&self.disk, &mut publish) {
-            let layers = &disk.bases().layers;
-            published.orphans.extend(layers.iter().map(|layer| layer.base.number()));
-            disk.floor.store(lsn, Ordering::Release);
-            disk.swap(crate::store::disk::Bases { layers: Vec::new(), cut: disk.cut() });
-        }
         drop(guards);
         drop(publish);
         Ok(Pending::new(self.log(), lsn, self.removal_level(level), ()))

@@ -192,6 +192,36 @@ fn get_against_clear_and_flush() {
     });
 }
 
+/// What a base has is older than what is in memory: a `clear` of both lets neither speak.
+#[test]
+fn get_against_clear_of_a_newer_value() {
+    explore(|| {
+        let (world, witness) = (World::new(), Witness::default());
+        let store = world.cold(2);
+        store.remove(&key(0)).unwrap();
+        witness.ended();
+        let clear = on(&store, |store| store.clear().unwrap());
+        together(vec![witness.reader(&store, 2), witness.reader(&store, 1), clear]);
+        witness.close(&world, store);
+    });
+}
+
+/// Who misses one session because of a `clear` finds no other one that it ends, wherever they are.
+#[test]
+fn a_clear_is_seen_as_a_whole() {
+    explore(|| {
+        let world = World::new();
+        let store = world.cold(1);
+        store.insert(key(1), 1).unwrap();
+        let there = |store: &Store<u64>, n| store.peek(&key(n)).unwrap().is_some();
+        let reader = |(first, second)| {
+            on(&store, move |store| assert!(there(&store, first) || !there(&store, second)))
+        };
+        let clear = on(&store, |store| store.clear().unwrap());
+        together(vec![reader((0, 1)), reader((1, 0)), clear]);
+    });
+}
+
 /// An update is of the session that is there, or of none: it never makes one.
 #[test]
 fn update_against_remove_and_flush() {
