@@ -35,8 +35,11 @@ pub(crate) enum ErrorKind {
     Decode,
     DiskFull,
     Full,
+    Interrupted,
     Io,
+    Late,
     Locked,
+    LoginRequired,
     Mismatch,
     Poisoned,
     Reentrant,
@@ -160,6 +163,22 @@ impl Error {
     /// An earlier write or sync failed. Reads go on; `heal` brings writes back.
     pub fn is_poisoned(&self) -> bool {
         self.kind() == ErrorKind::Poisoned
+    }
+
+    /// The session ended, or what its login rested on was revoked, while the request was under
+    /// way. Nothing happened.
+    pub fn is_interrupted(&self) -> bool {
+        self.kind() == ErrorKind::Interrupted
+    }
+
+    /// The response has begun: nothing that is set in its session could still be saved.
+    pub fn is_late(&self) -> bool {
+        self.kind() == ErrorKind::Late
+    }
+
+    /// Nobody has logged in, or not recently enough for what is asked.
+    pub fn is_login_required(&self) -> bool {
+        self.kind() == ErrorKind::LoginRequired
     }
 
     /// The store was called from inside one of its own closures.

@@ -61,6 +61,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("sessile supports Linux only: it relies on CLOCK_BOOTTIME, flock and fallocate");
 
+#[cfg(feature = "session")]
+mod backend;
 mod base;
 mod clock;
 mod entropy;
@@ -73,6 +75,8 @@ mod limits;
 mod log;
 mod metrics;
 mod record;
+#[cfg(feature = "session")]
+pub mod session;
 mod store;
 mod sync;
 #[cfg(any(test, feature = "testing"))]

@@ -79,6 +79,30 @@ pub(crate) const RETURNED_MAX: usize = 4096;
 /// Most clears whose leavings may wait to be swept.
 pub(crate) const GENERATIONS: u32 = 16;
 
+/// Longest key of a session's dictionary, in bytes.
+pub(crate) const SESSION_KEY_BYTES_MAX: usize = 255;
+/// Most keys of a session.
+pub(crate) const SESSION_KEYS_MAX: usize = 256;
+/// Most flash messages that wait in a session.
+pub(crate) const FLASHES_MAX: usize = 64;
+/// Longest subject, in bytes.
+pub(crate) const SUBJECT_BYTES_MAX: usize = 1024;
+/// Default for how many sessions one owner may have.
+pub(crate) const PER_OWNER_DEFAULT: usize = 100;
+/// Most that may be set: a revocation of all of them is one group.
+pub(crate) const PER_OWNER_MAX: usize = 200;
+/// Default for how long an id that was renewed stays good after the new one was first presented.
+pub(crate) const RENEWAL_GRACE_DEFAULT: Duration = Duration::from_secs(60);
+/// Longest such grace.
+pub(crate) const RENEWAL_GRACE_MAX: Duration = Duration::from_secs(10 * 60);
+/// Shortest time between two routine renewals of an id.
+pub(crate) const RENEW_EVERY_MIN: Duration = Duration::from_secs(60);
+/// New ids of one session that may wait to be presented.
+pub(crate) const NEXT_IDS_MAX: usize = 2;
+/// How long it is remembered that an owner's sessions were revoked: longer than a login takes.
+pub(crate) const REVOCATION_MEMORY: Duration = Duration::from_secs(3600);
+
+const _: () = assert!(PER_OWNER_DEFAULT <= PER_OWNER_MAX && PER_OWNER_MAX < GROUP_KEYS_MAX - 8);
 const _: () = assert!(VALUE_BYTES_DEFAULT <= VALUE_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX <= GROUP_BYTES_MAX);
 const _: () = assert!(RESERVE_BYTES < SEGMENT_ALLOCATE_BYTES);

@@ -28,6 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("log", &["fs"]),
     ("base", &["fs"]),
     ("store", &["record", "fs", "log", "base"]),
+    ("backend", &["record", "log", "store"]),
+    ("session", &["record", "fs", "log", "store", "backend"]),
     ("testing", &["record", "fs", "log", "base", "store"]),
     ("web", &["record", "store"]),
     ("format", &[]),

@@ -46,6 +46,8 @@ enum Wish {
     As(usize),
     /// As long as what is replaced, touched; a new session if nothing is.
     Same,
+    /// What is replaced goes on under this expiry; a new session if nothing is.
+    On(Expiry),
 }
 
 impl<V> Slots<V> {
@@ -75,6 +77,12 @@ impl<V> Slots<V> {
     /// this is a new one.
     pub fn set(&mut self, index: usize, value: V) {
         self.slot(index).decision = Decision::Set(Box::new(value), Wish::Same);
+    }
+
+    /// Stores `value` and gives the session this expiry. Like [`set`](Self::set), it does not bring
+    /// back a session that ends meanwhile; without one, this is a new session.
+    pub fn set_with(&mut self, index: usize, value: V, expiry: Expiry) {
+        self.slot(index).decision = Decision::Set(Box::new(value), Wish::On(expiry));
     }
 
     /// Stores `value` as a new session with this expiry, whatever was there.
@@ -191,7 +199,7 @@ impl<V: Clone> Engine<V> {
         let until = match &slot.decision {
             _ if !current.alive => return Ok(None),
             Decision::Set(_, Wish::Same) => current.life.touched(now),
-            Decision::Expire(expiry) => {
+            Decision::Expire(expiry) | Decision::Set(_, Wish::On(expiry)) => {
                 let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
                 terms(*expiry, self.settings.policy, self.time.epoch(), now, cap)?.deadline
             }
@@ -242,6 +250,13 @@ impl<V: Clone> Engine<V> {
                 Decision::Set(value, wish) => {
                     let goes_on = current.alive && matches!(wish, Wish::Same);
                     let life = match wish {
+                        Wish::On(expiry) => {
+                            let cap = (current.alive && current.life.cap <= TICK_MAX)
+                                .then_some(current.life.cap);
+                            let life = terms_of(expiry, cap)?;
+                            *ends |= current.alive && life.deadline < current.life.deadline;
+                            life
+                        }
                         Wish::New(expiry) => terms_of(expiry, None)?,
                         Wish::Same if !current.alive => terms_of(Expiry::Default, None)?,
                         Wish::Same => Life { deadline: current.life.touched(now), ..current.life },

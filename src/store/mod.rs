@@ -50,7 +50,7 @@ pub use group::Slots;
 pub use open::{Recovery, Salvage};
 pub use time::SuspectClock;
 
-use admit::Class;
+pub(crate) use admit::Class;
 use engine::Engine;
 use iter::Walk;
 pub(crate) use owner::Owner;
@@ -97,7 +97,7 @@ impl<V: Clone + Send + Sync + 'static> Store<V> {
         Store { owner: Arc::new(owner), level: None }
     }
 
-    fn engine(&self) -> &Engine<V> {
+    pub(crate) fn engine(&self) -> &Engine<V> {
         self.owner.engine()
     }
 
@@ -232,6 +232,12 @@ impl<V: Clone + Send + Sync + 'static> Store<V> {
     /// As [`get`](Self::get).
     pub fn deadline(&self, key: &Key) -> Result<Option<Timestamp>> {
         self.engine().deadline(key)
+    }
+
+    /// The time as the store sees it, to an eighth of a second: what deadlines are judged by.
+    pub fn now(&self) -> Timestamp {
+        let time = &self.engine().time;
+        time.epoch().time(time.now())
     }
 
     /// About how many sessions there are: exact in memory, an estimate where sessions on disk

@@ -64,12 +64,17 @@ impl<V> Engine<V> {
 
     /// Something to wait for that means: everything until now is on disk.
     pub(crate) fn sync_point(&self) -> Result<Pending<'_, ()>> {
+        self.reach(crate::log::Durability::Power)
+    }
+
+    /// Something to wait for that means: everything until now has come to `level`.
+    pub(crate) fn reach(&self, level: crate::log::Durability) -> Result<Pending<'_, ()>> {
         self.enter()?;
         let log = self.log();
         if let Some(log) = log {
             log.check()?;
         }
         let lsn = log.map_or(0, |log| log.appended());
-        Ok(Pending::new(log, lsn, crate::log::Durability::Power, ()))
+        Ok(Pending::new(log, lsn, level, ()))
     }
 }

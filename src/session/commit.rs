@@ -1,0 +1,269 @@
+//! Saving what a request has done: with its response, or when it asks for it.
+//!
+//! A session that is there is changed in one transaction, key by key; one that has ended meanwhile
+//! stays ended, and what was to be saved is dropped and counted. Nothing here waits for a disk.
+
+use std::time::Duration;
+
+use crate::backend::Purpose;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Id, Key};
+use crate::record::expiry::Expiry;
+use crate::session::delta::Delta;
+use crate::session::events::{EventKind, Refusal, Rotation};
+use crate::session::handle::Session;
+use crate::session::record::{Body, Kind, Place, Record, SessionExpiry};
+use crate::session::resolve::Live;
+use crate::session::shared::{Changed, Shared, Verdict};
+use crate::session::state::{State, Turn};
+
+/// What is to be done beside what the request changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    /// Sessions that were not saved for so long are saved, and their cookie sent, at every access.
+    pub(crate) save_after: Option<Duration>,
+}
+
+/// What is to be done.
+enum Plan {
+    Nothing,
+    Create(Delta),
+    Save(Live, Delta),
+    Renew(Live, Delta),
+    Turn(Turn, Option<Live>, Delta),
+}
+
+impl Shared {
+    /// When the session of `state` ends if it is accessed now and then left alone.
+    pub(crate) fn deadline_of(&self, state: &State, now: Timestamp) -> Timestamp {
+        let idle = match (state.subject(), self.settings.anonymous_idle) {
+            (None, Some(idle)) => Some(idle),
+            _ => self.settings.idle,
+        };
+        let ends = state.body().map_or_else(|| now.after(self.settings.absolute), |body| body.ends);
+        state.expiry().deadline(now, idle, ends)
+    }
+
+    pub(crate) fn blank(&self, now: Timestamp) -> Body {
+        Body {
+            created: now,
+            ends: now.after(self.settings.absolute),
+            saved: now,
+            renewed: now,
+            told: now,
+            expiry: SessionExpiry::Default,
+            owner: None,
+            data: Default::default(),
+            flashes: Vec::new(),
+            next: Vec::new(),
+        }
+    }
+
+    /// Whether the browser keeps its cookie for much shorter than the session lives by now.
+    fn is_stale(&self, body: &Body, now: Timestamp) -> bool {
+        if body.expiry == SessionExpiry::BrowserClose {
+            return false;
+        }
+        let idle = self.idle_of(body);
+        let told = body.deadline(body.told, idle);
+        let moved = body.deadline(now, idle).since(told);
+        !moved.is_zero() && moved >= told.since(body.told) / 8
+    }
+}
+
+impl Session {
+    /// Does everything that was asked for. Nothing is lost if it fails but what is to be saved.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn commit(&self, wish: Wish) -> Result<()> {
+        match self.plan(wish) {
+            Plan::Nothing => Ok(()),
+            Plan::Create(delta) => self.create(delta).await,
+            Plan::Save(live, delta) => self.save_live(live, delta).await,
+            Plan::Renew(live, delta) => self.renew(live, delta).await,
+            Plan::Turn(turn, live, delta) => self.turn(turn, live, delta).await,
+        }
+    }
+
+    fn plan(&self, wish: Wish) -> Plan {
+        let shared = self.shared();
+        let mut state = self.state();
+        let state = &mut *state;
+        if !state.loaded {
+            return Plan::Nothing;
+        }
+        let modified = std::mem::take(&mut state.dirty);
+        let turn = state.turn.take();
+        let live = state.live.clone();
+        let Some(found) = live.as_ref().filter(|_| !state.vanished) else {
+            let delta = std::mem::take(&mut state.delta);
+            return match turn {
+                Some(turn @ Turn::Login(_)) => Plan::Turn(turn, live, delta),
+                // What is set on a session that has vanished is dropped.
+                _ if state.vanished || delta.is_vacant() => Plan::Nothing,
+                _ => Plan::Create(delta),
+            };
+        };
+        let Some(body) = found.body() else { return Plan::Nothing };
+        let now = shared.now();
+        let old = shared.settings.renew_every.is_some_and(|every| now.since(body.renewed) >= every);
+        let saved = wish.save_after.is_some_and(|after| now.since(body.saved) >= after);
+        let own = !found.moved;
+        state.tell |= own && (saved || state.delta.expiry.is_some() || shared.is_stale(body, now));
+        let due = modified || saved || state.tell;
+        if let Some(turn) = turn {
+            return Plan::Turn(turn, live.clone(), std::mem::take(&mut state.delta));
+        }
+        let found = found.clone();
+        if old && own {
+            return Plan::Renew(found, std::mem::take(&mut state.delta));
+        }
+        if due { Plan::Save(found, std::mem::take(&mut state.delta)) } else { Plan::Nothing }
+    }
+
+    /// A new session for a visitor who has none.
+    async fn create(&self, delta: Delta) -> Result<()> {
+        let shared = self.shared();
+        let full = shared.settings.anonymous_max;
+        if full.is_some_and(|most| shared.backend.len() >= most) {
+            shared.refused(Refusal::StoreFull);
+            return Err(Error::new(
+                ErrorKind::Full,
+                "the share of the store that is for visitors who have not logged in is full",
+            ));
+        }
+        let mut body = shared.blank(shared.now());
+        delta.apply(&mut body)?;
+        let terms = body.terms(shared.idle_of(&body));
+        let record = Record(Kind::Session(body));
+        let id = loop {
+            let id = Id::new()?;
+            let keys = [id.key()];
+            let mut made = false;
+            let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {
+                made = slots.get(0).is_none();
+                if made {
+                    slots.insert(0, record.clone(), terms);
+                }
+            });
+            if let Err(error) = done.await {
+                if error.is_full() {
+                    shared.refused(Refusal::StoreFull);
+                }
+                return Err(error);
+            }
+            if made {
+                break id;
+            }
+        };
+        self.begun(id, record);
+        Ok(())
+    }
+
+    /// There is a new session, and the browser is to learn its id.
+    pub(crate) fn begun(&self, id: Id, record: Record) {
+        let key = id.key();
+        self.enter(id, record, self.shared().settings.write_level);
+        self.shared().tell(EventKind::Created, Some(key));
+    }
+
+    pub(crate) fn enter(&self, id: Id, record: Record, level: crate::log::Durability) {
+        let mut state = self.state();
+        let (key, record) = (id.key(), std::sync::Arc::new(record));
+        state.live = Some(Live { key, record, moved: false, promoted: false });
+        state.new_id = Some(id);
+        state.tell = true;
+        state.vanished = false;
+        state.wait_for(level);
+    }
+
+    async fn save_live(&self, live: Live, delta: Delta) -> Result<()> {
+        let shared = self.shared();
+        let now = shared.now();
+        let (tell, expires) = (self.state().tell, delta.cleared || delta.expiry.is_some());
+        let changed = shared.change(Purpose::Change, live.key, |body| {
+            delta.apply(body)?;
+            body.saved = now;
+            if tell {
+                body.told = now;
+            }
+            Ok(if expires { Verdict::SaveWith(()) } else { Verdict::Save(()) })
+        });
+        match changed.await? {
+            Changed::Done((), key, record) => {
+                let mut state = self.state();
+                let moved = live.moved || key != live.key;
+                state.tell &= !moved;
+                state.live = Some(Live { key, record, moved, promoted: live.promoted });
+                state.wait_for(shared.settings.write_level);
+            }
+            Changed::Gone => self.vanished(live.key),
+        }
+        Ok(())
+    }
+
+    /// The session has ended since it was looked at: what was to be saved is dropped.
+    pub(crate) fn vanished(&self, key: Key) {
+        let mut state = self.state();
+        state.vanished = true;
+        state.tell = false;
+        drop(state);
+        self.shared().tell(EventKind::Dropped, Some(key));
+    }
+
+    /// Saves, and gives out an id that is to follow this one when it is first presented.
+    async fn renew(&self, live: Live, delta: Delta) -> Result<()> {
+        let shared = self.shared();
+        let now = shared.now();
+        let Some(seen) = live.body() else { return Ok(()) };
+        let id = Id::new()?;
+        // An id that was given out long ago and never presented makes room.
+        let surplus = seen.next.len() + 1 > crate::limits::NEXT_IDS_MAX;
+        let oldest = seen.next.first().filter(|_| surplus).map(|place| place.key());
+        let keys: Vec<Key> = [live.key, id.key()].into_iter().chain(oldest).collect();
+        let mut result = Ok(None);
+        let expires = delta.cleared || delta.expiry.is_some();
+        let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {
+            slots.discard();
+            result = Ok(None);
+            let Some(Kind::Session(body)) = slots.get(0).map(|record| &record.0) else { return };
+            // Somebody else has renewed it meanwhile.
+            if body.renewed != seen.renewed || body.next != seen.next || slots.get(1).is_some() {
+                return;
+            }
+            let mut body = body.clone();
+            if let Err(error) = delta.apply(&mut body) {
+                result = Err(error);
+                return;
+            }
+            (body.saved, body.renewed, body.told) = (now, now, now);
+            if oldest.is_some() {
+                body.next.remove(0);
+                slots.remove(2);
+            }
+            body.next.push(Place::from(id.key()));
+            let (terms, ends) = (body.terms(shared.idle_of(&body)), body.ends);
+            let record = Record(Kind::Session(body));
+            result = Ok(Some(record.clone()));
+            if expires {
+                slots.set_with(0, record, terms);
+            } else {
+                slots.set(0, record);
+            }
+            let next = Record(Kind::Next(Place::from(live.key)));
+            slots.insert(1, next, Expiry::At(ends));
+        });
+        done.await?;
+        let Some(record) = result? else { return self.save_live(live, delta).await };
+        let mut state = self.state();
+        state.live = Some(Live { record: record.into(), ..live });
+        state.new_id = Some(id);
+        state.tell = true;
+        state.wait_for(shared.settings.write_level);
+        drop(state);
+        shared.tell(EventKind::Rotated(Rotation::Renewal), Some(live.key));
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! Ending sessions: one's own, and those of others. Takes effect inside the call.
+
+use crate::backend::{Purpose, block_on};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Key;
+use crate::limits::REVOCATION_MEMORY;
+use crate::record::expiry::Expiry;
+use crate::session::events::{End, EventKind};
+use crate::session::handle::Session;
+use crate::session::owner::unlist;
+use crate::session::record::{Kind, Owned, Owner, Place, Record, owner_key};
+use crate::session::shared::{Shared, contended};
+use crate::session::state::Turn;
+use crate::store::Slots;
+
+/// Transactions that are tried before it is said that others are always faster.
+const TRIES: usize = 32;
+
+impl Session {
+    /// Ends the session: what it held is gone, its id is dead at once, whatever becomes of the
+    /// response, which waits until this is on disk. What is set afterwards begins a new session.
+    /// Does nothing for a visitor who has none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn flush(&self) -> Result<()> {
+        block_on(self.end(End::Flush))
+    }
+
+    /// Ends the session because its user has logged out; otherwise [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// As `flush`.
+    pub fn logout(&self) -> Result<()> {
+        block_on(self.end(End::Logout))
+    }
+
+    async fn end(&self, why: End) -> Result<()> {
+        let shared = self.shared();
+        if let Err(error) = self.load().await {
+            return self.end_unread(why, error).await;
+        }
+        let (live, vanished) = {
+            let state = self.state();
+            (state.live.clone(), state.vanished)
+        };
+        let found = live.is_some();
+        let mut ended = false;
+        if let Some(live) = live.filter(|_| !vanished) {
+            ended = shared.end(live.key).await?;
+            if ended {
+                shared.tell(EventKind::Ended(why), Some(live.key));
+            }
+        }
+        let mut state = self.state();
+        state.forget();
+        state.modified = true;
+        state.ended |= ended;
+        if found {
+            // Whoever has ended it: that it has is to last when the response says so.
+            state.wait_for(shared.settings.removal_level);
+        }
+        Ok(())
+    }
+
+    /// One that cannot be read can be ended all the same.
+    async fn end_unread(&self, why: End, error: Error) -> Result<()> {
+        let damaged = error.is_corrupt() || error.is_decode();
+        let Some(id) = self.0.presented.as_ref().filter(|_| damaged) else { return Err(error) };
+        let key = id.key();
+        let ended = self.shared().backend.remove(&key).await?;
+        {
+            let mut state = self.state();
+            state.forget();
+            (state.failed, state.loaded, state.modified) = (None, true, true);
+            state.ended |= ended;
+            state.wait_for(self.shared().settings.removal_level);
+        }
+        self.shared().tell(EventKind::Ended(why), Some(key));
+        Ok(())
+    }
+
+    /// Ends all sessions of this session's owner but this one, and refuses logins that are under
+    /// way: after a change of password, say. Returns how many have ended.
+    ///
+    /// # Errors
+    /// `is_login_required` if nobody has logged in. Those of the store.
+    pub fn revoke_others(&self) -> Result<usize> {
+        let (subject, keep) = {
+            let state = self.loaded()?;
+            let Some(subject) = state.subject() else {
+                return Err(Error::new(
+                    ErrorKind::LoginRequired,
+                    "nobody has logged in, so there is nobody whose sessions could be ended",
+                ));
+            };
+            (subject.to_owned(), state.live.as_ref().map(|live| live.key))
+        };
+        let shared = self.shared();
+        let (count, generation) = block_on(shared.revoke_owner(&subject, keep))?;
+        let mut state = self.state();
+        state.wait_for(shared.settings.removal_level);
+        if let Some(Turn::Login(login)) = &mut state.turn {
+            // This one is not meant.
+            login.generation = generation;
+        }
+        Ok(count)
+    }
+}
+
+impl Shared {
+    /// Ends the session under `key`, or where a renewal has moved it to. False if there is none.
+    pub(crate) async fn end(&self, mut key: Key) -> Result<bool> {
+        for _ in 0..TRIES {
+            let Some(record) = self.backend.peek(&key).await? else { return Ok(false) };
+            let body = match &record.0 {
+                Kind::Session(body) => body,
+                Kind::Moved(to) | Kind::Next(to) => {
+                    key = to.key();
+                    continue;
+                }
+                _ => return Ok(false),
+            };
+            let mut keys = vec![key];
+            keys.extend(body.next.iter().map(|place| place.key()));
+            let nexts = keys.len();
+            keys.extend(body.subject().map(owner_key));
+            let mut ended = Some(false);
+            self.transact(Purpose::End, &keys, |slots| {
+                slots.discard();
+                ended = match slots.get(0).map(|record| &record.0) {
+                    Some(Kind::Session(now)) => {
+                        (now.subject() == body.subject() && now.next == body.next).then_some(true)
+                    }
+                    Some(Kind::Moved(_)) => None,
+                    _ => Some(false),
+                };
+                if ended == Some(true) {
+                    (0..nexts).for_each(|index| slots.remove(index));
+                    if keys.len() > nexts {
+                        unlist(slots, nexts, &[Place::from(key)]);
+                    }
+                }
+            })
+            .await?;
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+        Err(contended())
+    }
+
+    /// Ends all sessions of a subject but the one to keep. Returns how many, and the list's new
+    /// generation.
+    pub(crate) async fn revoke_owner(
+        &self,
+        subject: &str,
+        keep: Option<Key>,
+    ) -> Result<(usize, u64)> {
+        let list = owner_key(subject);
+        let keep = keep.map(Place::from);
+        for _ in 0..TRIES {
+            let record = self.backend.peek(&list).await?;
+            let seen = record.as_ref().and_then(|record| record.owner());
+            let places: Vec<Place> = seen
+                .into_iter()
+                .flat_map(|owner| &owner.sessions)
+                .map(|owned| owned.place)
+                .filter(|place| Some(*place) != keep)
+                .collect();
+            let keys: Vec<Key> =
+                [list].into_iter().chain(places.iter().map(|place| place.key())).collect();
+            let mut done = None;
+            self.transact(Purpose::End, &keys, |slots| {
+                slots.discard();
+                done = revoke_in(slots, seen, keep, keys.len(), self.now());
+            })
+            .await?;
+            if let Some((count, generation)) = done {
+                for _ in 0..count {
+                    self.tell(EventKind::Ended(End::Revoked), None);
+                }
+                return Ok((count, generation));
+            }
+        }
+        Err(contended())
+    }
+}
+
+/// One try. `None`: the list is no longer what was seen of it.
+fn revoke_in(
+    slots: &mut Slots<Record>,
+    seen: Option<&Owner>,
+    keep: Option<Place>,
+    keys: usize,
+    now: Timestamp,
+) -> Option<(usize, u64)> {
+    let list = slots.get(0).and_then(Record::owner);
+    let parts = |owner: &Owner| (owner.generation, owner.sessions.clone());
+    if list.map(parts) != seen.map(parts) {
+        return None;
+    }
+    let kept: Vec<Owned> = list
+        .into_iter()
+        .flat_map(|owner| &owner.sessions)
+        .filter(|owned| Some(owned.place) == keep)
+        .copied()
+        .collect();
+    let generation = list.map_or(0, |owner| owner.generation) + 1;
+    let ended = (1..keys).filter(|index| slots.get(*index).is_some()).count();
+    (1..keys).for_each(|index| slots.remove(index));
+    let owner = Owner { generation, sessions: kept };
+    let until = now.after(REVOCATION_MEMORY);
+    let until = owner.ends().map_or(until, |ends| ends.max(until));
+    slots.insert(0, Record(Kind::Owner(owner)), Expiry::At(until));
+    Some((ended, generation))
+}

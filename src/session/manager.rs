@@ -1,0 +1,343 @@
+//! All sessions: making, finding, counting, listing and revoking them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Records, block_on};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::id::{Id, Key};
+use crate::metrics::Stats;
+use crate::session::builder::SessionsBuilder;
+use crate::session::commit::Wish;
+use crate::session::events::{End, EventKind, SessionCounts};
+use crate::session::handle::Session;
+use crate::session::record::{Body, Record, SessionExpiry, owner_key};
+use crate::session::shared::Shared;
+use crate::sync::atomic::Ordering;
+
+/// All sessions of an application, in one store. A clone is another handle on the same.
+///
+/// Calls that wait block the thread; each has a twin whose name ends in `_async`.
+#[derive(Clone)]
+pub struct Sessions(pub(crate) Arc<Shared>);
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("events", &self.0.events).finish_non_exhaustive()
+    }
+}
+
+/// What is known of a session without opening it to anybody: no id, no values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// What it is filed under. `key.fingerprint()` is for people; the key itself for
+    /// [`Sessions::revoke`].
+    pub key: Key,
+    /// Who has logged in.
+    pub subject: Option<String>,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it was last accessed, to about a sixteenth of its idle time.
+    pub last_seen: Timestamp,
+    /// When its user logged in.
+    pub authenticated_at: Option<Timestamp>,
+    /// When it ends if it is not accessed again.
+    pub expires: Timestamp,
+    /// When it ends in any case.
+    pub ends: Timestamp,
+}
+
+impl Sessions {
+    /// The options of a new store of sessions.
+    pub fn builder() -> SessionsBuilder {
+        SessionsBuilder::new()
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    /// A session for a visitor who has none. Nothing is stored until something is set in it and
+    /// it is saved.
+    pub fn create(&self) -> Session {
+        Session::new(self.0.clone(), None, false)
+    }
+
+    /// The session of an id that a cookie carried; `None` if there is none, or no longer. Counts
+    /// as an access.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn load(&self, id: &Id) -> Result<Option<Session>> {
+        block_on(self.load_async(id))
+    }
+
+    /// See [`load`](Self::load).
+    ///
+    /// # Errors
+    /// As `load`.
+    pub async fn load_async(&self, id: &Id) -> Result<Option<Session>> {
+        let session = Session::new(self.0.clone(), Some(id.clone()), true);
+        session.load().await?;
+        let there = session.state().live.is_some();
+        Ok(there.then_some(session))
+    }
+
+    /// Counts the sessions that live, by looking at every record.
+    ///
+    /// # Errors
+    /// As [`Store::count`](crate::Store::count).
+    pub fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        for session in self.list() {
+            session?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Goes through all sessions, in no order that means anything: each that lives throughout is
+    /// met once. Accesses none and holds nothing up.
+    pub fn list(&self) -> SessionList {
+        SessionList { sessions: self.clone(), records: self.0.backend.records() }
+    }
+
+    /// The sessions in which this subject has logged in, in the order of the logins.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn list_of(&self, subject: impl AsRef<str>) -> Result<Vec<SessionInfo>> {
+        block_on(self.list_of_async(subject))
+    }
+
+    /// See [`list_of`](Self::list_of).
+    ///
+    /// # Errors
+    /// As `list_of`.
+    pub async fn list_of_async(&self, subject: impl AsRef<str>) -> Result<Vec<SessionInfo>> {
+        let backend = &self.0.backend;
+        let list = backend.peek(&owner_key(subject.as_ref())).await?;
+        let places = list.as_ref().and_then(|record| record.owner());
+        let mut found = Vec::new();
+        for owned in places.into_iter().flat_map(|owner| &owner.sessions) {
+            let key = owned.place.key();
+            let record = backend.peek(&key).await?;
+            if let Some(body) = record.as_ref().and_then(|record| record.session()) {
+                found.extend(self.0.info(key, body).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ends one session. False if there is none. On disk when it returns.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn revoke(&self, key: &Key) -> Result<bool> {
+        block_on(self.revoke_async(key))
+    }
+
+    /// See [`revoke`](Self::revoke).
+    ///
+    /// # Errors
+    /// As `revoke`.
+    pub async fn revoke_async(&self, key: &Key) -> Result<bool> {
+        let ended = self.0.end(*key).await?;
+        if ended {
+            self.0.tell(EventKind::Ended(End::Revoked), Some(*key));
+        }
+        self.0.reach_removal().await?;
+        Ok(ended)
+    }
+
+    /// Ends all sessions of a subject, and refuses its logins that are under way. Returns how many
+    /// have ended. Costs by the number of its sessions, not of all; on disk when it returns.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn revoke_owner(&self, subject: impl AsRef<str>) -> Result<usize> {
+        block_on(self.revoke_owner_async(subject))
+    }
+
+    /// See [`revoke_owner`](Self::revoke_owner).
+    ///
+    /// # Errors
+    /// As `revoke_owner`.
+    pub async fn revoke_owner_async(&self, subject: impl AsRef<str>) -> Result<usize> {
+        let (count, _) = self.0.revoke_owner(subject.as_ref(), None).await?;
+        self.0.reach_removal().await?;
+        Ok(count)
+    }
+
+    /// The same for all but one of a subject's sessions.
+    ///
+    /// # Errors
+    /// As [`revoke_owner`](Self::revoke_owner).
+    pub fn revoke_others(&self, subject: impl AsRef<str>, keep: &Key) -> Result<usize> {
+        block_on(self.revoke_others_async(subject, keep))
+    }
+
+    /// See [`revoke_others`](Self::revoke_others).
+    ///
+    /// # Errors
+    /// As `revoke_owner`.
+    pub async fn revoke_others_async(&self, subject: impl AsRef<str>, keep: &Key) -> Result<usize> {
+        let (count, _) = self.0.revoke_owner(subject.as_ref(), Some(*keep)).await?;
+        self.0.reach_removal().await?;
+        Ok(count)
+    }
+
+    /// Ends everything: all sessions, one-shot values, and sessions of other frameworks; and
+    /// refuses logins that are under way. Takes the same time however many there are.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn revoke_all(&self) -> Result<()> {
+        block_on(self.revoke_all_async())
+    }
+
+    /// See [`revoke_all`](Self::revoke_all).
+    ///
+    /// # Errors
+    /// As `revoke_all`.
+    pub async fn revoke_all_async(&self) -> Result<()> {
+        // First, so that a login that does not know of it is one that `clear` ends.
+        self.0.clears.fetch_add(1, Ordering::SeqCst);
+        self.0.backend.clear().await?;
+        self.0.tell(EventKind::Ended(End::Revoked), None);
+        self.0.reach_removal().await
+    }
+
+    /// Frees the memory of what has expired at once. It happens by itself as well, a little later.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn clear_expired(&self) -> Result<()> {
+        block_on(self.0.backend.purge())
+    }
+
+    /// How often what has happened.
+    pub fn counts(&self) -> SessionCounts {
+        self.0.events.counts()
+    }
+
+    /// The figures of the store underneath: its records are sessions and a few others.
+    pub fn stats(&self) -> Stats {
+        self.0.backend.stats()
+    }
+
+    /// The time as the store sees it.
+    pub fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    /// Writes what is in memory, and lets the directory go. What is called afterwards
+    /// `is_closed`.
+    ///
+    /// # Errors
+    /// As [`Store::close`](crate::Store::close).
+    pub fn close(&self) -> Result<()> {
+        block_on(self.0.backend.close())
+    }
+
+    /// See [`close`](Self::close).
+    ///
+    /// # Errors
+    /// As `close`.
+    pub async fn close_async(&self) -> Result<()> {
+        self.0.backend.close().await
+    }
+}
+
+impl Shared {
+    pub(crate) async fn reach_removal(&self) -> Result<()> {
+        self.backend.reach(self.settings.removal_level).await
+    }
+
+    /// `None`: it has just ended.
+    async fn info(&self, key: Key, body: &Body) -> Result<Option<SessionInfo>> {
+        let Some(expires) = self.backend.deadline(&key).await? else { return Ok(None) };
+        let idle: Option<Duration> = match body.expiry {
+            SessionExpiry::At(_) => None,
+            SessionExpiry::Idle(idle) => Some(idle),
+            _ => self.idle_of(body),
+        };
+        // Accesses move the deadline; where it is the absolute one they can no longer be told.
+        let seen = idle.filter(|_| expires < body.ends).map(|idle| {
+            let idle = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+            Timestamp::from_millis(expires.as_millis().saturating_sub(idle))
+        });
+        let last_seen = seen.map_or(body.saved, |seen| seen.max(body.saved)).min(self.now());
+        Ok(Some(SessionInfo {
+            key,
+            subject: body.subject().map(str::to_owned),
+            created: body.created,
+            last_seen,
+            authenticated_at: body.owner.as_ref().map(|login| login.at),
+            expires,
+            ends: body.ends,
+        }))
+    }
+}
+
+/// All sessions of a store; see [`Sessions::list`].
+pub struct SessionList {
+    sessions: Sessions,
+    records: Records<Record>,
+}
+
+impl Iterator for SessionList {
+    type Item = Result<SessionInfo>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (key, record) = match self.records.next()? {
+                Ok(found) => found,
+                Err(error) => return Some(Err(error)),
+            };
+            let Some(body) = record.session() else { continue };
+            match block_on(self.sessions.0.info(key, body)) {
+                Ok(Some(info)) => return Some(Ok(info)),
+                Ok(None) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Saves what has been set, and waits until that, and what acted at once, lasts. For those who
+    /// serve sessions in their own way; the web layer does it by itself. Returns the id to give to
+    /// the visitor, if there is a new one.
+    ///
+    /// # Errors
+    /// `is_too_large`, `is_full`, `is_disk_full`, `is_poisoned`, `is_closed`: what was set is not
+    /// saved. With `is_unknown` it is, but may not last. `is_interrupted` for a login that was
+    /// revoked.
+    pub fn save(&self) -> Result<Option<Id>> {
+        block_on(self.save_async())
+    }
+
+    /// See [`save`](Self::save).
+    ///
+    /// # Errors
+    /// As `save`.
+    pub async fn save_async(&self) -> Result<Option<Id>> {
+        self.load().await?;
+        self.commit(Wish::default()).await?;
+        self.settle_wait().await?;
+        Ok(self.state().new_id.take())
+    }
+
+    /// Waits until everything that was done for this request lasts as it should.
+    pub(crate) async fn settle_wait(&self) -> Result<()> {
+        let level = self.state().wait.take();
+        match level {
+            Some(level) => self.shared().backend.reach(level).await,
+            None => Ok(()),
+        }
+    }
+}

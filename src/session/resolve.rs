@@ -1,0 +1,131 @@
+//! From an id to its session: directly, through a renewal that the browser has not seen, or
+//! through the first presentation of a new id.
+
+use std::sync::Arc;
+
+use crate::backend::Purpose;
+use crate::error::Result;
+use crate::id::Key;
+use crate::record::expiry::Expiry;
+use crate::session::record::{Body, Kind, Place, Record, owner_key};
+use crate::session::shared::Shared;
+use crate::store::Slots;
+
+/// Renewals that are followed from one id.
+const HOPS_MAX: usize = 8;
+
+/// A session that was found.
+#[derive(Clone)]
+pub(crate) struct Live {
+    /// Where it is: not always where it was looked for.
+    pub(crate) key: Key,
+    pub(crate) record: Arc<Record>,
+    /// The id that was presented is an old one: the browser has been given another since.
+    pub(crate) moved: bool,
+    /// It was moved to the id that was presented, just now.
+    pub(crate) promoted: bool,
+}
+
+impl Live {
+    /// The session itself.
+    pub(crate) fn body(&self) -> Option<&Body> {
+        self.record.session()
+    }
+}
+
+impl Shared {
+    /// The session of an id; `None` if there is none, or no longer. Counts as an access.
+    pub(crate) async fn resolve(&self, presented: Key) -> Result<Option<Live>> {
+        let (mut key, mut moved, mut promoted) = (presented, false, false);
+        for _ in 0..HOPS_MAX {
+            let Some(record) = self.backend.get(&key).await? else { return Ok(None) };
+            match &record.0 {
+                Kind::Session(_) => return Ok(Some(Live { key, record, moved, promoted })),
+                Kind::Moved(to) => (key, moved) = (to.key(), true),
+                Kind::Next(from) => match self.promote(key, from.key()).await? {
+                    Promotion::Done => promoted = true,
+                    Promotion::Follow(to) => key = to,
+                    Promotion::Gone => return Ok(None),
+                },
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The new id of a session is presented for the first time: from now on it is the session's,
+    /// and the old one good for a short grace only.
+    async fn promote(&self, new: Key, old: Key) -> Result<Promotion> {
+        let Some(record) = self.backend.get(&old).await? else { return Ok(Promotion::Gone) };
+        let body = match &record.0 {
+            Kind::Session(body) => body,
+            Kind::Moved(to) => return Ok(Promotion::Follow(to.key())),
+            _ => return Ok(Promotion::Gone),
+        };
+        let others = body.next.iter().map(|place| place.key()).filter(|key| *key != new);
+        let mut keys: Vec<Key> = [new, old].into_iter().chain(others).collect();
+        let owner = body.subject().map(owner_key);
+        let owner_at = keys.len();
+        keys.extend(owner);
+        let mut outcome = Promotion::Gone;
+        self.transact(Purpose::Change, &keys, |slots| {
+            slots.discard();
+            let at = owner.map(|_| owner_at);
+            outcome = self.promote_in(slots, &keys, body, at);
+        })
+        .await?;
+        Ok(outcome)
+    }
+
+    fn promote_in(
+        &self,
+        slots: &mut Slots<Record>,
+        keys: &[Key],
+        seen: &Body,
+        owner: Option<usize>,
+    ) -> Promotion {
+        let [new, old, ..] = *keys else { return Promotion::Gone };
+        let (from, to) = (Place::from(old), Place::from(new));
+        match slots.get(0).map(|record| &record.0) {
+            Some(Kind::Next(place)) if *place == from => {}
+            // Somebody else was first.
+            Some(Kind::Session(_)) => return Promotion::Done,
+            _ => return Promotion::Gone,
+        }
+        let mut body = match slots.get(1).map(|record| &record.0) {
+            Some(Kind::Session(body)) => body.clone(),
+            Some(Kind::Moved(to)) => return Promotion::Follow(to.key()),
+            _ => return Promotion::Gone,
+        };
+        if body.subject() != seen.subject() || body.next != seen.next {
+            // Changed since it was looked at: once more, from the beginning.
+            return Promotion::Follow(new);
+        }
+        body.next.retain(|place| *place != to);
+        for (index, place) in keys.iter().enumerate().skip(2) {
+            if Some(index) != owner && body.next.contains(&Place::from(*place)) {
+                slots.insert(index, Record(Kind::Next(to)), Expiry::At(body.ends));
+            }
+        }
+        if let Some(index) = owner {
+            let mut list = slots.get(index).and_then(Record::owner).cloned().unwrap_or_default();
+            list.sessions.iter_mut().filter(|owned| owned.place == from).for_each(|owned| {
+                owned.place = to;
+            });
+            let ends = list.ends().unwrap_or(body.ends);
+            slots.insert(index, Record(Kind::Owner(list)), Expiry::At(ends));
+        }
+        let terms = body.terms(self.idle_of(&body));
+        slots.insert(0, Record(Kind::Session(body)), terms);
+        slots.insert(1, Record(Kind::Moved(to)), Expiry::After(self.settings.grace));
+        Promotion::Done
+    }
+}
+
+enum Promotion {
+    /// The session is under the new id.
+    Done,
+    /// It is to be looked for there.
+    Follow(Key),
+    Gone,
+}

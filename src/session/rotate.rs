@@ -1,0 +1,334 @@
+//! New ids: at a login and at every other change of privilege, with the response.
+//!
+//! The old id is dead from the moment at which the new one is good, and what other requests
+//! had begun under it is dropped. One transaction changes the session, the list of its owner, and
+//! that of the owner before.
+
+use crate::backend::Purpose;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Id, Key};
+use crate::limits::SUBJECT_BYTES_MAX;
+use crate::record::expiry::Expiry;
+use crate::session::delta::Delta;
+use crate::session::events::{End, EventKind, Refusal, Rotation};
+use crate::session::handle::Session;
+use crate::session::record::{Body, Kind, Login, Owned, Owner, Place, Record, owner_key};
+use crate::session::resolve::Live;
+use crate::session::shared::{WhenOwnerFull, contended};
+use crate::session::state::{LoggingIn, Turn};
+use crate::store::Slots;
+use crate::sync::atomic::Ordering;
+
+/// Transactions that are tried before it is said that others are always faster.
+const TRIES: usize = 32;
+
+/// The keys of a turn, and what was seen of them before.
+struct Plan {
+    keys: Vec<Key>,
+    /// Where in the keys: the session as it was, its owner's list, that of its owner before, and
+    /// further ids that are to end.
+    old: Option<usize>,
+    owner: Option<usize>,
+    before: Option<usize>,
+    extra: std::ops::Range<usize>,
+    seen: Option<Owner>,
+    /// Sessions in the list that are no longer there.
+    dead: Vec<Place>,
+    /// Those that have to make room.
+    displaced: Vec<Place>,
+    /// There was no session when the request began.
+    fresh: bool,
+}
+
+/// What came of one try.
+enum Outcome {
+    Again,
+    /// The session has been renewed meanwhile, and is there.
+    Moved(Key),
+    /// The session has ended, and there is nothing to give a new id.
+    Gone,
+    Refused(Error, Refusal),
+    Done {
+        record: Record,
+        /// It is the session that there was.
+        continued: bool,
+        /// There was one, and its id is dead.
+        ended: bool,
+    },
+    Failed(Error),
+}
+
+impl Session {
+    /// Gives the session another id, with the response: the old one is dead then. For every change
+    /// of what its holder may do; [`login`](Self::login) does it by itself.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load); `is_late`.
+    pub fn cycle_id(&self) -> Result<()> {
+        let mut state = self.open()?;
+        state.change();
+        if state.turn.is_none() {
+            state.turn = Some(Turn::Cycle);
+        }
+        Ok(())
+    }
+
+    /// Makes this the session of `subject`: the application's name for whoever has logged in, at
+    /// most 1024 bytes. It gets another id with the response, and what it holds stays; if somebody
+    /// else was logged in, or somebody ended it, what it held is dropped. The absolute deadline
+    /// stays where it is.
+    ///
+    /// # Errors
+    /// `is_config` for a subject that is empty or too long; `is_full` if the owner has as many
+    /// sessions as is allowed and the policy is to refuse. Those of [`load`](Self::load);
+    /// `is_late`.
+    pub fn login(&self, subject: impl AsRef<str>) -> Result<()> {
+        let subject = subject.as_ref();
+        if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
+            return Err(Error::config(format!(
+                "a subject of {} bytes; it must have between 1 and {SUBJECT_BYTES_MAX}",
+                subject.len()
+            )));
+        }
+        drop(self.open()?);
+        let shared = self.shared();
+        let clears = shared.clears.load(Ordering::SeqCst);
+        let record = crate::backend::block_on(shared.backend.peek(&owner_key(subject)))?;
+        let list = record.as_ref().and_then(|record| record.owner());
+        let generation = list.map_or(0, |owner| owner.generation);
+        let mut state = self.open()?;
+        let other = state.subject().is_some_and(|other| other != subject);
+        let mut before = std::mem::take(&mut state.delta);
+        // What was set for somebody who is not to see it.
+        if other {
+            before = Delta::default();
+        } else if let Some(Turn::Login(earlier)) = state.turn.take() {
+            before = earlier.before.then(before);
+        }
+        state.turn =
+            Some(Turn::Login(LoggingIn { subject: subject.into(), generation, clears, before }));
+        state.change();
+        Ok(())
+    }
+
+    pub(crate) async fn turn(&self, turn: Turn, live: Option<Live>, delta: Delta) -> Result<()> {
+        let shared = self.shared();
+        let vanished = self.state().vanished;
+        let mut old = live.as_ref().filter(|_| !vanished).cloned();
+        let why = if matches!(turn, Turn::Login(_)) { Rotation::Login } else { Rotation::Cycle };
+        for _ in 0..TRIES {
+            let id = Id::new()?;
+            let fresh = live.is_none();
+            let plan = Plan { fresh, ..self.plan_turn(&id, &turn, old.as_ref()).await? };
+            let mut outcome = Outcome::Again;
+            // One that only changes its id needs no more room.
+            let purpose = if old.is_some() { Purpose::Change } else { Purpose::Add(id.key()) };
+            let done = shared.transact(purpose, &plan.keys, |slots| {
+                slots.discard();
+                outcome = self.turn_in(slots, &plan, &turn, &delta);
+                if !matches!(outcome, Outcome::Done { .. }) {
+                    slots.discard();
+                }
+            });
+            done.await?;
+            match outcome {
+                Outcome::Again => continue,
+                Outcome::Moved(to) => old = shared.resolve(to).await?,
+                Outcome::Gone => {
+                    if let Some(live) = &live {
+                        self.vanished(live.key);
+                    }
+                    return Ok(());
+                }
+                Outcome::Refused(error, why) => {
+                    shared.refused(why);
+                    return Err(error);
+                }
+                Outcome::Failed(error) => return Err(error),
+                Outcome::Done { record, continued, ended } => {
+                    let settings = &shared.settings;
+                    let key = id.key();
+                    let ends = ended || !plan.displaced.is_empty();
+                    let level = if ends { settings.removal_level } else { settings.write_level };
+                    self.enter(id, record, level);
+                    let kind = if continued { EventKind::Rotated(why) } else { EventKind::Created };
+                    shared.tell(kind, Some(key));
+                    for place in &plan.displaced {
+                        shared.tell(EventKind::Ended(End::Displaced), Some(place.key()));
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    async fn plan_turn(&self, id: &Id, turn: &Turn, old: Option<&Live>) -> Result<Plan> {
+        let shared = self.shared();
+        let mut plan = Plan {
+            keys: vec![id.key()],
+            old: None,
+            owner: None,
+            before: None,
+            extra: 0..0,
+            seen: None,
+            dead: Vec::new(),
+            displaced: Vec::new(),
+            fresh: false,
+        };
+        let body = old.and_then(Live::body);
+        let had = body.and_then(Body::subject);
+        let owner = match turn {
+            Turn::Login(login) => Some(&*login.subject),
+            Turn::Cycle => had,
+        };
+        plan.old = old.map(|old| plan.add(old.key));
+        if let Some(subject) = owner {
+            let key = owner_key(subject);
+            let record = shared.backend.peek(&key).await?;
+            plan.seen = record.as_ref().and_then(|record| record.owner()).cloned();
+            plan.owner = Some(plan.add(key));
+            self.look_through(&mut plan, old.map(|old| Place::from(old.key))).await?;
+        }
+        plan.before =
+            had.filter(|had| owner != Some(had)).map(|subject| plan.add(owner_key(subject)));
+        let next = body.map(|body| body.next.clone()).unwrap_or_default();
+        let from = plan.keys.len();
+        for place in next.iter().chain(&plan.displaced.clone()) {
+            if !plan.keys.contains(&place.key()) {
+                plan.keys.push(place.key());
+            }
+        }
+        plan.extra = from..plan.keys.len();
+        Ok(plan)
+    }
+
+    /// Which of the owner's sessions are no longer there, and which has to go.
+    async fn look_through(&self, plan: &mut Plan, own: Option<Place>) -> Result<()> {
+        let shared = self.shared();
+        let list = plan.seen.iter().flat_map(|owner| &owner.sessions);
+        let mut alive = Vec::new();
+        for owned in list.filter(|owned| Some(owned.place) != own) {
+            let record = shared.backend.peek(&owned.place.key()).await?;
+            if record.as_ref().is_some_and(|record| record.session().is_some()) {
+                alive.push(owned.place);
+            } else {
+                plan.dead.push(owned.place);
+            }
+        }
+        let surplus = (alive.len() + 1).saturating_sub(shared.settings.per_owner);
+        plan.displaced = alive.into_iter().take(surplus).collect();
+        Ok(())
+    }
+
+    /// One try: what is decided is done as a whole, or not at all.
+    fn turn_in(
+        &self,
+        slots: &mut Slots<Record>,
+        plan: &Plan,
+        turn: &Turn,
+        delta: &Delta,
+    ) -> Outcome {
+        let shared = self.shared();
+        let now = shared.now();
+        if slots.get(0).is_some() {
+            return Outcome::Again;
+        }
+        let old = match plan.old.and_then(|at| slots.get(at)).map(|record| &record.0) {
+            Some(Kind::Session(body)) => Some(body.clone()),
+            Some(Kind::Moved(to)) => return Outcome::Moved(to.key()),
+            _ => None,
+        };
+        let seen = plan.owner.and_then(|at| slots.get(at)).and_then(Record::owner);
+        let same = |a: Option<&Owner>, b: Option<&Owner>| {
+            a.map(|owner| (&owner.sessions, owner.generation))
+                == b.map(|owner| (&owner.sessions, owner.generation))
+        };
+        if !same(seen, plan.seen.as_ref()) {
+            return Outcome::Again;
+        }
+        let mut list = seen.cloned().unwrap_or_default();
+        let ended = old.is_some();
+        let (mut body, continued) = match (turn, old) {
+            (Turn::Cycle, None) => return Outcome::Gone,
+            (Turn::Cycle, Some(body)) => (body, true),
+            (Turn::Login(login), old) => {
+                if shared.clears.load(Ordering::SeqCst) != login.clears
+                    || list.generation != login.generation
+                {
+                    return Outcome::Refused(revoked(), Refusal::LoginRevoked);
+                }
+                let kept =
+                    old.filter(|body| body.subject().is_none_or(|had| had == &*login.subject));
+                let continued = kept.is_some();
+                let mut body = kept.unwrap_or_else(|| shared.blank(now));
+                if (continued || plan.fresh)
+                    && let Err(error) = login.before.apply(&mut body)
+                {
+                    return Outcome::Failed(error);
+                }
+                body.owner = Some(Box::new(Login { subject: login.subject.clone(), at: now }));
+                (body, continued)
+            }
+        };
+        if let Err(error) = delta.apply(&mut body) {
+            return Outcome::Failed(error);
+        }
+        (body.saved, body.renewed, body.told) = (now, now, now);
+        body.next = Vec::new();
+        let refuse = shared.settings.when_owner_full == WhenOwnerFull::Refuse;
+        if refuse && !plan.displaced.is_empty() {
+            return Outcome::Refused(owner_full(list.sessions.len()), Refusal::OwnerFull);
+        }
+        for at in [plan.old].into_iter().flatten().chain(plan.extra.clone()) {
+            slots.remove(at);
+        }
+        self.relist(slots, plan, &mut list, &body);
+        let terms = body.terms(shared.idle_of(&body));
+        let record = Record(Kind::Session(body));
+        slots.insert(0, record.clone(), terms);
+        Outcome::Done { record, continued, ended }
+    }
+
+    /// Brings the lists of the owners up to date.
+    fn relist(&self, slots: &mut Slots<Record>, plan: &Plan, list: &mut Owner, body: &Body) {
+        let now = self.shared().now();
+        let place = |at: usize| plan.keys.get(at).copied().map(Place::from);
+        let old = plan.old.and_then(place);
+        if let (Some(at), Some(new)) = (plan.owner, place(0)) {
+            list.sessions.retain(|owned| {
+                owned.ends > now
+                    && Some(owned.place) != old
+                    && !plan.displaced.contains(&owned.place)
+                    && !plan.dead.contains(&owned.place)
+            });
+            list.sessions.push(Owned { place: new, ends: body.ends });
+            let ends = list.ends().unwrap_or(body.ends);
+            slots.insert(at, Record(Kind::Owner(list.clone())), Expiry::At(ends));
+        }
+        if let (Some(at), Some(old)) = (plan.before, old) {
+            super::owner::unlist(slots, at, &[old]);
+        }
+    }
+}
+
+impl Plan {
+    fn add(&mut self, key: Key) -> usize {
+        self.keys.push(key);
+        self.keys.len() - 1
+    }
+}
+
+fn revoked() -> Error {
+    Error::new(
+        ErrorKind::Interrupted,
+        "the subject's sessions were revoked while it logged in; log in again",
+    )
+}
+
+fn owner_full(sessions: usize) -> Error {
+    Error::new(
+        ErrorKind::Full,
+        format!("the subject has {sessions} sessions, as many as is allowed; let one end"),
+    )
+}

@@ -1,0 +1,173 @@
+//! What all sessions of one manager share: the backend, the settings, the counters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Backend, Purpose};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Key;
+use crate::log::Durability;
+use crate::session::events::{EventKind, Events, Refusal};
+use crate::session::record::{Body, Kind, Record};
+use crate::store::Slots;
+use crate::sync::atomic::AtomicU64;
+
+/// What to do about a login of an owner who has as many sessions as is allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenOwnerFull {
+    /// The session that logged in longest ago ends.
+    #[default]
+    EndOldest,
+    /// The login is refused: `is_full`.
+    Refuse,
+}
+
+/// Settings that last as long as the manager.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `None`: reads do not extend.
+    pub(crate) idle: Option<Duration>,
+    /// The same for sessions in which nobody has logged in.
+    pub(crate) anonymous_idle: Option<Duration>,
+    pub(crate) absolute: Duration,
+    pub(crate) renew_every: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) per_owner: usize,
+    pub(crate) when_owner_full: WhenOwnerFull,
+    /// Sessions from which on anonymous ones are refused.
+    pub(crate) anonymous_max: Option<u64>,
+    pub(crate) max_value_bytes: usize,
+    pub(crate) write_level: Durability,
+    pub(crate) removal_level: Durability,
+}
+
+/// See the module's text.
+pub(crate) struct Shared {
+    pub(crate) backend: Box<dyn Backend<Record>>,
+    pub(crate) settings: Settings,
+    pub(crate) events: Events,
+    /// Raised by every revocation of everything: a login that began before it is refused.
+    pub(crate) clears: AtomicU64,
+}
+
+/// What a change of a session came to.
+pub(crate) enum Changed<R> {
+    /// Its result, where the session is now, and what it is now.
+    Done(R, Key, Arc<Record>),
+    /// There is no session any more.
+    Gone,
+}
+
+/// What a closure wants of the session that it was shown.
+pub(crate) enum Verdict<R> {
+    Keep(R),
+    /// As before, under the same expiry.
+    Save(R),
+    /// Under the expiry that it has now.
+    SaveWith(R),
+}
+
+/// Renewals that are followed: more are not made within a grace.
+const HOPS_MAX: usize = 8;
+
+impl Shared {
+    pub(crate) fn tell(&self, kind: EventKind, key: Option<Key>) {
+        self.events.tell(kind, key, self.backend.now());
+    }
+
+    pub(crate) fn refused(&self, why: Refusal) {
+        self.tell(EventKind::Refused(why), None);
+    }
+
+    /// The idle time of a session with no expiry of its own.
+    pub(crate) fn idle_of(&self, body: &Body) -> Option<Duration> {
+        match (body.owner.is_some(), self.settings.anonymous_idle) {
+            (false, Some(idle)) => Some(idle),
+            _ => self.settings.idle,
+        }
+    }
+
+    pub(crate) async fn transact(
+        &self,
+        purpose: Purpose,
+        keys: &[Key],
+        mut decide: impl FnMut(&mut Slots<Record>) + Send,
+    ) -> Result<()> {
+        self.backend.transact(purpose, keys, &mut decide).await
+    }
+
+    /// Changes the session under `key`, or where a renewal has moved it to, as one whole.
+    ///
+    /// # Errors
+    /// The closure's own, and then nothing has happened; those of the backend.
+    pub(crate) async fn change<R: Send>(
+        &self,
+        purpose: Purpose,
+        mut key: Key,
+        mut change: impl FnMut(&mut Body) -> Result<Verdict<R>> + Send,
+    ) -> Result<Changed<R>> {
+        for _ in 0..HOPS_MAX {
+            let mut step = Step::Gone;
+            self.transact(purpose, &[key], |slots| step = self.step(slots, &mut change)).await?;
+            match step {
+                Step::Gone => return Ok(Changed::Gone),
+                Step::Moved(to) => key = to,
+                Step::Done(Err(error)) => return Err(error),
+                Step::Done(Ok((result, record))) => {
+                    return Ok(Changed::Done(result, key, Arc::new(record)));
+                }
+            }
+        }
+        Ok(Changed::Gone)
+    }
+
+    fn step<R>(
+        &self,
+        slots: &mut Slots<Record>,
+        change: &mut impl FnMut(&mut Body) -> Result<Verdict<R>>,
+    ) -> Step<R> {
+        slots.discard();
+        let mut body = match slots.get(0).map(|record| &record.0) {
+            Some(Kind::Session(body)) => body.clone(),
+            Some(Kind::Moved(to)) => return Step::Moved(to.key()),
+            _ => return Step::Gone,
+        };
+        let verdict = match change(&mut body) {
+            Ok(verdict) => verdict,
+            Err(error) => return Step::Done(Err(error)),
+        };
+        let terms = body.terms(self.idle_of(&body));
+        let record = Record(Kind::Session(body));
+        let result = match verdict {
+            Verdict::Keep(result) => result,
+            Verdict::Save(result) => {
+                slots.set(0, record.clone());
+                result
+            }
+            Verdict::SaveWith(result) => {
+                slots.set_with(0, record.clone(), terms);
+                result
+            }
+        };
+        Step::Done(Ok((result, record)))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.backend.now()
+    }
+}
+
+enum Step<R> {
+    Gone,
+    Moved(Key),
+    Done(Result<(R, Record)>),
+}
+
+/// A transaction lost against others every time: nothing happened.
+pub(crate) fn contended() -> Error {
+    Error::new(
+        ErrorKind::Full,
+        "too many changes of the same owner's sessions at once; nothing happened, try again",
+    )
+}

@@ -1,0 +1,174 @@
+//! What one request knows of its session, and has done to it.
+//!
+//! Held behind a lock for moments only: never while a closure of the application runs, and never
+//! while anything is waited for.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Id, Key};
+use crate::log::Durability;
+use crate::session::delta::{Delta, Known};
+use crate::session::record::{Body, SessionExpiry};
+use crate::session::resolve::Live;
+
+/// A new id that comes with the response.
+#[derive(Clone, Debug)]
+pub(crate) enum Turn {
+    /// Same session, another id.
+    Cycle,
+    Login(LoggingIn),
+}
+
+/// A login as it was when it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggingIn {
+    pub(crate) subject: Box<str>,
+    /// That of the owner's list.
+    pub(crate) generation: u64,
+    /// Revocations of everything, until then.
+    pub(crate) clears: u64,
+    /// What the request had changed before. It concerns the session that there was.
+    pub(crate) before: Delta,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) loaded: bool,
+    pub(crate) accessed: bool,
+    /// The application has changed something, saved or not.
+    pub(crate) modified: bool,
+    /// Something is to be saved.
+    pub(crate) dirty: bool,
+    pub(crate) live: Option<Live>,
+    /// The browser's cookie named no session when it was first looked at.
+    pub(crate) dead: bool,
+    /// This request has ended the session that it came with.
+    pub(crate) ended: bool,
+    /// Somebody else has ended it since it was looked at.
+    pub(crate) vanished: bool,
+    pub(crate) turn: Option<Turn>,
+    pub(crate) delta: Delta,
+    /// The id that the browser is to get.
+    pub(crate) new_id: Option<Id>,
+    /// The browser is to be told anew how long to keep its cookie.
+    pub(crate) tell: bool,
+    /// What the response waits for.
+    pub(crate) wait: Option<Durability>,
+    /// Why the session could not be loaded: the response is an error, whatever the handler says.
+    pub(crate) failed: Option<Error>,
+    /// The response's headers are gone: nothing that is set from now on would be saved.
+    pub(crate) late: bool,
+}
+
+impl State {
+    pub(crate) fn body(&self) -> Option<&Body> {
+        self.live.as_ref().and_then(Live::body)
+    }
+
+    /// Whether the session that was loaded is no longer the one that what is set now belongs to.
+    fn starts_anew(&self) -> bool {
+        match &self.turn {
+            Some(Turn::Login(login)) => self
+                .body()
+                .and_then(Body::subject)
+                .is_some_and(|subject| subject != &*login.subject),
+            _ => false,
+        }
+    }
+
+    /// What the request sees under a key, as JSON text.
+    pub(crate) fn see(&self, key: &str) -> Option<&str> {
+        match self.delta.known(key) {
+            Known::Set(value) => return Some(value),
+            Known::Gone => return None,
+            Known::Unknown => {}
+        }
+        if self.starts_anew() {
+            return None;
+        }
+        if let Some(Turn::Login(login)) = &self.turn {
+            match login.before.known(key) {
+                Known::Set(value) => return Some(value),
+                Known::Gone => return None,
+                Known::Unknown => {}
+            }
+        }
+        self.body()?.data.get(key)
+    }
+
+    /// The dictionary as the request sees it.
+    pub(crate) fn view(&self) -> crate::session::dict::Dict {
+        let mut data = Default::default();
+        if !self.starts_anew() {
+            data = self.body().map(|body| body.data.clone()).unwrap_or_default();
+            if let Some(Turn::Login(login)) = &self.turn {
+                data = login.before.over(&data);
+            }
+        }
+        self.delta.over(&data)
+    }
+
+    pub(crate) fn expiry(&self) -> SessionExpiry {
+        let kept = || match (self.starts_anew() || self.delta.cleared, &self.turn) {
+            (true, _) => SessionExpiry::Default,
+            (_, Some(Turn::Login(login))) if login.before.expiry.is_some() => {
+                login.before.expiry.unwrap_or_default()
+            }
+            (_, Some(Turn::Login(login))) if login.before.cleared => SessionExpiry::Default,
+            _ => self.body().map(|body| body.expiry).unwrap_or_default(),
+        };
+        self.delta.expiry.unwrap_or_else(kept)
+    }
+
+    pub(crate) fn subject(&self) -> Option<&str> {
+        match &self.turn {
+            Some(Turn::Login(login)) => Some(&login.subject),
+            _ => self.body().and_then(Body::subject),
+        }
+    }
+
+    /// Whether there is a live record that a change of `key` would act upon at once, and where.
+    pub(crate) fn target(&self) -> Option<Key> {
+        if self.delta.cleared || self.vanished || self.starts_anew() {
+            return None;
+        }
+        if matches!(&self.turn, Some(Turn::Login(login)) if login.before.cleared) {
+            return None;
+        }
+        self.live.as_ref().map(|live| live.key)
+    }
+
+    pub(crate) fn change(&mut self) {
+        (self.modified, self.dirty) = (true, true);
+    }
+
+    /// The response waits for this at least.
+    pub(crate) fn wait_for(&mut self, level: Durability) {
+        self.wait = self.wait.max(Some(level));
+    }
+
+    /// Whether something may still be set.
+    ///
+    /// # Errors
+    /// `is_late`.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.late {
+            return Err(Error::new(
+                ErrorKind::Late,
+                "the response has begun: what is set in its session now would not be saved; set it \
+                 before the handler returns",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the request did to the session it has just ended does not concern the next one.
+    pub(crate) fn forget(&mut self) {
+        self.live = None;
+        self.delta = Delta::default();
+        self.turn = None;
+        self.new_id = None;
+        self.tell = false;
+        self.vanished = false;
+        self.dirty = false;
+    }
+}
