@@ -79,6 +79,31 @@ pub(crate) const RETURNED_MAX: usize = 4096;
 /// Most clears whose leavings may wait to be swept.
 pub(crate) const GENERATIONS: u32 = 16;
 
+/// Most cookies of a request that are looked at; with one more, none is.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIES_READ_MAX: usize = 64;
+/// Most bytes of a request's cookies that are looked at; with one more, none is: 16 KiB.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_BYTES_READ_MAX: usize = 16 << 10;
+/// Longest name of a cookie.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_NAME_BYTES_MAX: usize = 128;
+/// Longest path of a cookie: browsers ignore a longer attribute.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_PATH_BYTES_MAX: usize = 1024;
+/// Longest domain of a cookie: that of the domain name system.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_DOMAIN_BYTES_MAX: usize = 253;
+/// Longest that a cookie may ask a browser to keep it: 400 days, as browsers cap it themselves.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_AGE_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Shortest secret that a signing key is made of.
+#[cfg(feature = "tower")]
+pub(crate) const SIGNING_SECRET_BYTES_MIN: usize = 32;
+/// Most signing keys of a cookie: a forged value costs one check with each.
+#[cfg(feature = "tower")]
+pub(crate) const SIGNING_KEYS_MAX: usize = 8;
+
 const _: () = assert!(VALUE_BYTES_DEFAULT <= VALUE_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX <= GROUP_BYTES_MAX);
 const _: () = assert!(RESERVE_BYTES < SEGMENT_ALLOCATE_BYTES);
