@@ -46,6 +46,7 @@
 //! | `base/` | immutable snapshot files; knows no values either |
 //! | `record/` | how a value becomes bytes, and how long it lives |
 //! | `fs/` | the file-system port; the only place that touches files, and the only `unsafe` |
+//! | `web/` | HTTP, behind the features `tower` and `axum`: cookies, headers, requests of other sites |
 //! | `error` `limits` `clock` `id` `hash` `metrics` `sync` | what everybody uses |
 //! | `testing/` | a clock moved by hand and other fakes, behind the feature `testing` |
 //!
@@ -81,7 +82,7 @@ mod store;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-#[cfg(feature = "axum")]
+#[cfg(feature = "tower")]
 pub mod web;
 
 pub use clock::{Clock, Listener, SystemClock, Timestamp};

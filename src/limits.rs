@@ -101,6 +101,30 @@ pub(crate) const RENEW_EVERY_MIN: Duration = Duration::from_secs(60);
 pub(crate) const NEXT_IDS_MAX: usize = 2;
 /// How long it is remembered that an owner's sessions were revoked: longer than a login takes.
 pub(crate) const REVOCATION_MEMORY: Duration = Duration::from_secs(3600);
+/// Most cookies of a request that are looked at; with one more, none is.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIES_READ_MAX: usize = 64;
+/// Most bytes of a request's cookies that are looked at; with one more, none is: 16 KiB.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_BYTES_READ_MAX: usize = 16 << 10;
+/// Longest name of a cookie.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_NAME_BYTES_MAX: usize = 128;
+/// Longest path of a cookie: browsers ignore a longer attribute.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_PATH_BYTES_MAX: usize = 1024;
+/// Longest domain of a cookie: that of the domain name system.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_DOMAIN_BYTES_MAX: usize = 253;
+/// Longest that a cookie may ask a browser to keep it: 400 days, as browsers cap it themselves.
+#[cfg(feature = "tower")]
+pub(crate) const COOKIE_AGE_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Shortest secret that a signing key is made of.
+#[cfg(feature = "tower")]
+pub(crate) const SIGNING_SECRET_BYTES_MIN: usize = 32;
+/// Most signing keys of a cookie: a forged value costs one check with each.
+#[cfg(feature = "tower")]
+pub(crate) const SIGNING_KEYS_MAX: usize = 8;
 
 const _: () = assert!(PER_OWNER_DEFAULT <= PER_OWNER_MAX && PER_OWNER_MAX < GROUP_KEYS_MAX - 8);
 const _: () = assert!(VALUE_BYTES_DEFAULT <= VALUE_BYTES_MAX);
