@@ -80,26 +80,37 @@ pub(crate) const RETURNED_MAX: usize = 4096;
 pub(crate) const GENERATIONS: u32 = 16;
 
 /// Longest key of a session's dictionary, in bytes.
+#[cfg(feature = "session")]
 pub(crate) const SESSION_KEY_BYTES_MAX: usize = 255;
 /// Most keys of a session.
+#[cfg(feature = "session")]
 pub(crate) const SESSION_KEYS_MAX: usize = 256;
 /// Most flash messages that wait in a session.
+#[cfg(feature = "session")]
 pub(crate) const FLASHES_MAX: usize = 64;
 /// Longest subject, in bytes.
+#[cfg(feature = "session")]
 pub(crate) const SUBJECT_BYTES_MAX: usize = 1024;
 /// Default for how many sessions one owner may have.
+#[cfg(feature = "session")]
 pub(crate) const PER_OWNER_DEFAULT: usize = 100;
 /// Most that may be set: a revocation of all of them is one group.
+#[cfg(feature = "session")]
 pub(crate) const PER_OWNER_MAX: usize = 200;
 /// Default for how long an id that was renewed stays good after the new one was first presented.
+#[cfg(feature = "session")]
 pub(crate) const RENEWAL_GRACE_DEFAULT: Duration = Duration::from_secs(60);
 /// Longest such grace.
+#[cfg(feature = "session")]
 pub(crate) const RENEWAL_GRACE_MAX: Duration = Duration::from_secs(10 * 60);
 /// Shortest time between two routine renewals of an id.
+#[cfg(feature = "session")]
 pub(crate) const RENEW_EVERY_MIN: Duration = Duration::from_secs(60);
 /// New ids of one session that may wait to be presented.
+#[cfg(feature = "session")]
 pub(crate) const NEXT_IDS_MAX: usize = 2;
 /// How long it is remembered that an owner's sessions were revoked: longer than a login takes.
+#[cfg(feature = "session")]
 pub(crate) const REVOCATION_MEMORY: Duration = Duration::from_secs(3600);
 /// Most cookies of a request that are looked at; with one more, none is.
 #[cfg(feature = "tower")]
@@ -126,6 +137,7 @@ pub(crate) const SIGNING_SECRET_BYTES_MIN: usize = 32;
 #[cfg(feature = "tower")]
 pub(crate) const SIGNING_KEYS_MAX: usize = 8;
 
+#[cfg(feature = "session")]
 const _: () = assert!(PER_OWNER_DEFAULT <= PER_OWNER_MAX && PER_OWNER_MAX < GROUP_KEYS_MAX - 8);
 const _: () = assert!(VALUE_BYTES_DEFAULT <= VALUE_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX <= GROUP_BYTES_MAX);

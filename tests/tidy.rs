@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["record", "log", "store"]),
     ("session", &["record", "fs", "log", "store", "backend"]),
     ("testing", &["record", "fs", "log", "base", "store"]),
-    ("web", &["record", "store"]),
+    ("web", &["record", "log", "store", "session"]),
     ("format", &[]),
 ];
 

@@ -29,11 +29,12 @@
 //! ```
 
 mod builder;
-mod commit;
+pub(crate) mod commit;
 mod delta;
 mod dict;
 mod end;
 mod events;
+pub(crate) mod finish;
 mod handle;
 mod immediate;
 mod key;
@@ -46,6 +47,9 @@ mod rotate;
 mod shared;
 mod state;
 mod value;
+
+/// Where the web layer keeps its token against cross-site requests.
+pub(crate) const CSRF_TOKEN: &str = "_csrf";
 
 pub use builder::SessionsBuilder;
 pub use events::{End, Event, EventKind, Refusal, Rotation, SessionCounts};

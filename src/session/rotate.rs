@@ -105,6 +105,8 @@ impl Session {
         } else if let Some(Turn::Login(earlier)) = state.turn.take() {
             before = earlier.before.then(before);
         }
+        // What a page showed before the login is no proof of anything after it.
+        state.delta.set(crate::session::CSRF_TOKEN, None);
         state.turn =
             Some(Turn::Login(LoggingIn { subject: subject.into(), generation, clears, before }));
         state.change();

@@ -1,21 +1,42 @@
-//! The crate's error as a response of axum. Knows classes of errors and no message.
+//! What axum 0.8 needs beside the layer: the session as an extractor, the crate's error as a
+//! response.
 
+use ::axum::extract::FromRequestParts;
 use ::axum::http::StatusCode;
+use ::axum::http::request::Parts;
 use ::axum::response::{IntoResponse, Response};
 
 use crate::error::Error;
+use crate::session::Session;
+use crate::web::status::status_of;
 
 /// 503 for what passes by itself or with another process (`is_full`, `is_disk_full`,
-/// `is_closed`), else 500; the body is empty. Log the error first: the response does not tell it.
+/// `is_closed`), 401 where a login is required, 400 for what was interrupted, else 500; the body is
+/// empty. Log the error first: the response does not tell it.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let passes = self.is_full() || self.is_disk_full() || self.is_closed();
-        let status = if passes {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::INTERNAL_SERVER_ERROR
-        };
-        status.into_response()
+        status_of(&self).into_response()
+    }
+}
+
+/// There is no [`SessionLayer`](super::SessionLayer) around the route: a mistake of the program,
+/// answered with 500.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSessionLayer;
+
+impl IntoResponse for NoSessionLayer {
+    fn into_response(self) -> Response {
+        let text = "no session: the router has no `SessionLayer` around this route";
+        (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+    }
+}
+
+/// Costs a copy of a handle; nothing is loaded until the session is looked at.
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = NoSessionLayer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, NoSessionLayer> {
+        parts.extensions.get::<Session>().cloned().ok_or(NoSessionLayer)
     }
 }
 
@@ -30,6 +51,8 @@ mod tests {
             (ErrorKind::Full, 503),
             (ErrorKind::DiskFull, 503),
             (ErrorKind::Closed, 503),
+            (ErrorKind::LoginRequired, 401),
+            (ErrorKind::Interrupted, 400),
             (ErrorKind::Poisoned, 500),
             (ErrorKind::Corrupt, 500),
             (ErrorKind::Config, 500),

@@ -1,0 +1,101 @@
+//! The end of a request, as far as its session goes: what is saved, what is waited for, and what
+//! the browser is to be told. Knows no HTTP; whoever serves requests turns this into headers.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::id::Id;
+use crate::session::commit::Wish;
+use crate::session::handle::Session;
+use crate::session::record::SessionExpiry;
+use crate::session::state::State;
+
+/// What is to happen to the browser's cookie.
+#[derive(Debug)]
+pub(crate) enum CookieWish {
+    /// Nothing: it is good, or the browser may have a better one by now.
+    Keep,
+    /// It is to be this id, for so long; `None`: until the browser is closed.
+    Set(Id, Option<Duration>),
+    /// It names nothing.
+    Remove,
+}
+
+/// How a request came out.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The response depends on the session.
+    pub(crate) accessed: bool,
+    pub(crate) cookie: CookieWish,
+    /// Somebody else has ended the session, and what was set in it was dropped.
+    pub(crate) vanished: bool,
+    /// This request has ended the session that it came with.
+    pub(crate) ended: bool,
+    /// Why the response must be an error.
+    pub(crate) error: Option<Error>,
+}
+
+impl Session {
+    /// Whether the request has left the session alone altogether.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let mut state = self.state();
+        state.late |= !state.accessed;
+        !state.accessed
+    }
+
+    /// Saves, if the response is one that saves, and waits for everything that was done.
+    pub(crate) async fn finish(&self, save: bool, wish: Wish) -> Finished {
+        let failed = {
+            let mut state = self.state();
+            state.late = true;
+            state.failed.clone()
+        };
+        let done = match failed {
+            Some(error) => Err(error),
+            None => self.finish_well(save, wish).await,
+        };
+        // What has ended has ended, whatever else went wrong: that is waited for in any case.
+        let waited = self.settle_wait().await;
+        let error = done.and(waited).err();
+        let now = self.shared().now();
+        let mut state = self.state();
+        let cookie = self.cookie_wish(&mut state, now, error.is_some());
+        Finished {
+            accessed: state.accessed,
+            cookie,
+            vanished: state.vanished,
+            ended: state.ended,
+            error,
+        }
+    }
+
+    async fn finish_well(&self, save: bool, wish: Wish) -> Result<()> {
+        if save {
+            return self.commit(wish).await;
+        }
+        let mut state = self.state();
+        (state.turn, state.dirty) = (None, false);
+        state.delta = Default::default();
+        Ok(())
+    }
+
+    fn cookie_wish(
+        &self,
+        state: &mut State,
+        now: crate::clock::Timestamp,
+        failed: bool,
+    ) -> CookieWish {
+        let told = std::mem::take(&mut state.tell) && !state.vanished;
+        let own = || self.0.presented.clone();
+        let id = state.new_id.take().or_else(own).filter(|_| told && !failed);
+        if let (Some(id), Some(body)) = (id, state.body()) {
+            let left = body.deadline(now, self.shared().idle_of(body)).since(now);
+            let lasts = body.expiry != SessionExpiry::BrowserClose;
+            return CookieWish::Set(id, lasts.then_some(left));
+        }
+        if state.ended || (state.dead && state.live.is_none()) {
+            return CookieWish::Remove;
+        }
+        CookieWish::Keep
+    }
+}
