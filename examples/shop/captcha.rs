@@ -5,7 +5,6 @@ use std::f64::consts::TAU;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sessile::{Error, Id};
 
 /// How long a captcha may be answered.
@@ -13,7 +12,7 @@ pub const CAPTCHA_LIFETIME: Duration = Duration::from_secs(180);
 /// Letters of a code.
 pub const CODE_LETTERS: usize = 5;
 /// Answers that one captcha takes.
-const ATTEMPTS: u8 = 3;
+pub const ATTEMPTS: u32 = 3;
 
 /// Width and height of the picture.
 const WIDTH: f64 = 240.0;
@@ -57,22 +56,12 @@ const GLYPHS: &[(char, Glyph)] = &[
 ];
 
 /// A code that is to be read from a picture.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captcha {
     code: String,
     /// What the picture's noise is drawn from: the same picture each time, so that nothing can
     /// be averaged out of several.
     seed: u64,
-    attempts_left: u8,
-}
-
-/// What an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Right,
-    Wrong,
-    /// Wrong, and that was the last attempt.
-    Spent,
 }
 
 impl Captcha {
@@ -82,16 +71,23 @@ impl Captcha {
         // One half makes the code, the other the noise: neither can be worked out from the other.
         let mut noise = Noise(bits as u64);
         let code = (0..CODE_LETTERS).filter_map(|_| noise.pick(GLYPHS)).map(|(letter, _)| *letter);
-        Ok(Captcha { code: code.collect(), seed: (bits >> 64) as u64, attempts_left: ATTEMPTS })
+        Ok(Captcha { code: code.collect(), seed: (bits >> 64) as u64 })
     }
 
-    /// Judges an answer, letters of either case, and counts it.
-    pub fn judge(&mut self, code: &str) -> Verdict {
-        if code.trim().eq_ignore_ascii_case(&self.code) {
-            return Verdict::Right;
-        }
-        self.attempts_left = self.attempts_left.saturating_sub(1);
-        if self.attempts_left == 0 { Verdict::Spent } else { Verdict::Wrong }
+    /// As it is kept.
+    pub fn to_text(&self) -> String {
+        format!("{} {:x}", self.code, self.seed)
+    }
+
+    /// Out of [`to_text`](Self::to_text).
+    pub fn from_text(text: &str) -> Option<Captcha> {
+        let (code, seed) = text.split_once(' ')?;
+        Some(Captcha { code: code.to_owned(), seed: u64::from_str_radix(seed, 16).ok()? })
+    }
+
+    /// What would be kept if this answer, letters of either case, were its code.
+    pub fn candidate(&self, answer: &str) -> String {
+        Captcha { code: answer.trim().to_ascii_uppercase(), seed: self.seed }.to_text()
     }
 
     /// The picture as SVG: about a hundred short paths in no order, noise among them.
@@ -262,13 +258,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_right_in_either_case_and_wrong_three_times_at_most() {
-        let mut captcha = Captcha::draw().unwrap();
+    fn a_code_is_right_in_either_case() {
+        let captcha = Captcha::draw().unwrap();
         assert_eq!(captcha.code.len(), CODE_LETTERS);
-        assert_eq!(captcha.judge("no"), Verdict::Wrong);
-        assert_eq!(captcha.judge(""), Verdict::Wrong);
-        assert_eq!(captcha.clone().judge(&captcha.code.to_lowercase()), Verdict::Right);
-        assert_eq!(captcha.judge("no"), Verdict::Spent);
+        assert_eq!(Captcha::from_text(&captcha.to_text()), Some(captcha.clone()));
+        assert_eq!(captcha.candidate(&captcha.code.to_lowercase()), captcha.to_text());
+        assert_ne!(captcha.candidate("no"), captcha.to_text());
+        assert_ne!(captcha.candidate(""), captcha.to_text());
     }
 
     #[test]
@@ -282,7 +278,7 @@ mod tests {
     fn all_letters_are_drawn_inside_the_picture() {
         for (letter, _) in GLYPHS {
             let code = std::iter::repeat_n(letter, CODE_LETTERS).collect();
-            let svg = Captcha { code, seed: 7, attempts_left: 1 }.svg();
+            let svg = Captcha { code, seed: 7 }.svg();
             assert!(svg.matches("<path").count() > 60, "{letter}");
         }
     }

@@ -2,14 +2,12 @@
 //!
 //! `cargo run --release --example shop --features axum -- --data DIR --listen ADDRESS`
 //!
-//! This file knows how the program starts and ends; `routes` has what it answers, `state` what it
-//! keeps, `cookie` who is asking, `page` and `captcha` what a person sees.
+//! This file knows how the program starts and ends; `routes` has what it answers and what it keeps
+//! of a visitor, `page` and `captcha` what a person sees.
 
 mod captcha;
-mod cookie;
 mod page;
 mod routes;
-mod state;
 
 use std::error::Error;
 use std::future::{Future, IntoFuture, poll_fn};
@@ -24,8 +22,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
 
-use state::Shop;
+use sessile::session::Sessions;
 
+/// Sessions and captchas together: a flood is refused, nobody is put out for it.
+const RECORDS_MAX: u64 = 2_000_000;
+/// How long to wait for another process, one that is just ending say, to let the directory go.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How long requests under way may take once the program has been told to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -99,12 +101,15 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
 
 /// Opens the store, serves until told to end, closes the store.
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let shop = Shop::open(&arguments.data)?;
-    tracing::info!(data = %arguments.data.display(), visitors = shop.stats().sessions, "store open");
+    let sessions = Sessions::builder()
+        .max_sessions(RECORDS_MAX)
+        .store(|store| store.wait_for_lock(LOCK_WAIT))
+        .open(&arguments.data)?;
+    tracing::info!(data = %arguments.data.display(), records = sessions.stats().sessions, "store open");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(&shop, &arguments.listen));
+    let served = runtime.block_on(serve(&sessions, &arguments.listen));
     // Closed whatever happened: what is in the log's buffer must not depend on how we end.
-    let closed = runtime.block_on(shop.close());
+    let closed = runtime.block_on(sessions.close_async());
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
     closed?;
@@ -112,7 +117,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(shop: &Shop, listen: &str) -> Result<(), Failure> {
+async fn serve(sessions: &Sessions, listen: &str) -> Result<(), Failure> {
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
@@ -122,7 +127,7 @@ async fn serve(shop: &Shop, listen: &str) -> Result<(), Failure> {
     }
     let told = told_to_end()?;
     let (end, ending) = oneshot::channel::<()>();
-    let server = axum::serve(listener, routes::router(shop.clone()))
+    let server = axum::serve(listener, routes::router(sessions)?)
         .with_graceful_shutdown(async { drop(ending.await) });
     let server = tokio::spawn(server.into_future());
     // A reader of the line may be gone already; the server serves all the same.

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use sessile::Id;
 
 use crate::captcha::CODE_LETTERS;
-use crate::state::{CART_COUNT_MAX, Visitor};
+/// Most things in one cart.
+pub const CART_COUNT_MAX: usize = 20;
 
 pub const STYLE: &str = include_str!("shop.css");
 /// Makes forms answer in place. The page works without it.
@@ -20,6 +22,31 @@ const SHELF: &[(&str, &str)] = &[
     ("Honey", "lime blossom"),
     ("Olive oil", "cold pressed"),
 ];
+
+/// What the page shows of a visitor.
+#[derive(Default)]
+pub struct Visitor {
+    /// Who has logged in, as they called themselves.
+    pub user: Option<String>,
+    /// How often this browser was here.
+    pub visits: u64,
+    /// At most [`CART_COUNT_MAX`], oldest first.
+    pub cart: Vec<String>,
+    /// Whether a captcha was solved.
+    pub human: bool,
+    /// Where this user has logged in.
+    pub sessions: Vec<Own>,
+}
+
+/// One session of a user. Times are milliseconds since 1970.
+#[derive(Serialize)]
+pub struct Own {
+    pub fingerprint: String,
+    pub created: i64,
+    pub last_seen: i64,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
 
 /// What the last form came to, told after the redirect.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,7 +122,7 @@ it again, reload: they are still here.</p>
 "#,
         shelf = shelf(),
         cart = cart(&visitor.cart, notice),
-        login = login(visitor.user.as_deref()),
+        login = login(visitor),
         captcha = solve(captcha, notice),
     )
 }
@@ -144,22 +171,56 @@ fn cart(items: &[String], notice: Option<Notice>) -> String {
     html
 }
 
-fn login(user: Option<&str>) -> String {
-    match user {
-        Some(user) => format!(
-            r#"<h2>Hello, {}</h2>
-<p>You are logged in. Logging out ends it for good: for this browser and for every copy of its cookie.</p>
-<form method="post" action="/logout"><button>Log out</button></form>
-"#,
-            escape(user)
-        ),
-        None => r#"<h2>Who are you?</h2>
+fn login(visitor: &Visitor) -> String {
+    let Some(user) = &visitor.user else {
+        return r#"<h2>Who are you?</h2>
 <form method="post" action="/login" class="row">
 <input name="user" required maxlength="60" autocomplete="username" placeholder="Your name" aria-label="Your name">
 <button>Log in</button>
 </form>
 "#
-        .to_owned(),
+        .to_owned();
+    };
+    format!(
+        r#"<h2>Hello, {}</h2>
+<p>You are logged in. Logging out ends it for good: for this browser and for every copy of its cookie.</p>
+<form method="post" action="/logout"><button>Log out</button></form>
+{}"#,
+        escape(user),
+        places(&visitor.sessions)
+    )
+}
+
+/// Where a user has logged in, and a button against the others.
+fn places(sessions: &[Own]) -> String {
+    let mut html = String::from("<h3 id=\"sessions\">Where you are logged in</h3>\n<ul>\n");
+    for Own { fingerprint, created, last_seen, current } in sessions {
+        let which = if *current { "this browser" } else { "another browser" };
+        let (since, seen) = (age(*created, *last_seen), "seen last");
+        let _ = writeln!(
+            html,
+            "<li><span>{which} <small>{fingerprint}, {seen} {since} after it began</small></span></li>"
+        );
+    }
+    html.push_str("</ul>\n");
+    if sessions.len() > 1 {
+        html.push_str(
+            r#"<form method="post" action="/sessions/revoke-others"><button class="quiet">Log out everywhere else</button></form>
+"#,
+        );
+    }
+    html
+}
+
+/// The time between two instants, as a person says it.
+fn age(from: i64, to: i64) -> String {
+    let minutes = (to - from).max(0) / 60_000;
+    match minutes {
+        0 => "less than a minute".to_owned(),
+        1 => "a minute".to_owned(),
+        2..120 => format!("{minutes} minutes"),
+        120..2880 => format!("{} hours", minutes / 60),
+        _ => format!("{} days", minutes / 1440),
     }
 }
 

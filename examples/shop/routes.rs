@@ -1,26 +1,24 @@
-//! What the shop answers: paths, forms, checks of what came in. Knows HTTP; what is kept and how
-//! is `state`'s business.
+//! What the shop answers: paths, forms, checks of what came in, and what it keeps in a session.
 
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, Form, Path, Request, State};
-use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE, VARY,
-};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use axum::http::header::{HeaderMap, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sessile::session::{Redeemed, Session, SessionKey, Sessions};
+use sessile::web::{Cookie, CrossSiteLayer, SessionLayer};
 use sessile::{Error, Id};
 
-use crate::cookie;
-use crate::page::{self, Notice};
-use crate::state::{CART_COUNT_MAX, Shop};
+use crate::captcha::{self, CAPTCHA_LIFETIME, Captcha};
+use crate::page::{self, CART_COUNT_MAX, Notice, Own, Visitor};
 
 /// Bytes of a request's body; every form here is far smaller.
 const BODY_BYTES_MAX: usize = 4096;
@@ -32,8 +30,10 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-pub fn router(shop: Shop) -> Router {
-    Router::new()
+pub fn router(sessions: &Sessions) -> Result<Router, Error> {
+    // The example speaks plain HTTP, and says so; a server on the network does without this line.
+    let cookie = Cookie::builder().name("shop_sid").secure(false).allow_plain_http().build()?;
+    let router = Router::new()
         .route("/", get(index))
         .route("/shop.css", get(|| file("text/css", page::STYLE)))
         .route("/shop.js", get(|| file("text/javascript", page::SCRIPT)))
@@ -41,6 +41,8 @@ pub fn router(shop: Shop) -> Router {
         .route("/login", post(login))
         .route("/logout", post(logout))
         .route("/me", get(me))
+        .route("/sessions", get(list_sessions))
+        .route("/sessions/revoke-others", post(revoke_others))
         .route("/cart", post(add_to_cart))
         .route("/cart/empty", post(empty_cart))
         .route("/captcha", get(new_captcha).post(answer_captcha))
@@ -55,7 +57,11 @@ pub fn router(shop: Shop) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(around))
-        .with_state(shop)
+        // Outside: a session is saved when everything else is done.
+        .layer(SessionLayer::new(sessions.clone()).cookie(cookie))
+        .layer(CrossSiteLayer::new())
+        .with_state(sessions.clone());
+    Ok(router)
 }
 
 /// Why a request is not answered as it wishes.
@@ -92,45 +98,47 @@ fn bad(text: impl Into<String>) -> Failure {
     Failure::Client(StatusCode::BAD_REQUEST, text.into())
 }
 
-/// What holds for every request: its time, its origin, its caches, its line in the log.
+/// What holds for every request: its time, its caches, its line in the log.
 async fn around(request: Request, next: Next) -> Response {
     let (method, uri, begun) = (request.method().clone(), request.uri().clone(), Instant::now());
-    // SameSite keeps the cookie from other sites' forms, but not their forms from us: a visitor
-    // must not be logged in under a name of somebody else's choice.
-    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    let mut response = if method == Method::POST && site == Some(b"cross-site") {
-        Failure::Client(StatusCode::FORBIDDEN, "not from another site".to_owned()).into_response()
-    } else {
-        match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
+    let mut response = match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(VARY, HeaderValue::from_static("Cookie, Accept"));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     tracing::debug!(%method, path = ?uri.path(), status = response.status().as_u16(), took = ?begun.elapsed());
     response
 }
 
+/// What the session keeps of a visitor.
+const VISITS: SessionKey<u64> = SessionKey::new("visits");
+const CART: SessionKey<Vec<String>> = SessionKey::new("cart");
+const HUMAN: SessionKey<bool> = SessionKey::new("human");
+
 /// The page. Seen by a person, it is a visit; fetched by a program, it is not.
-async fn index(State(shop): State<Shop>, uri: Uri, headers: HeaderMap) -> Answer {
-    let id = cookie::read(&headers);
-    let (visitor, new_id) = if wants_page(&headers) {
-        let done = shop.change(id.as_ref(), |visitor| {
-            visitor.visits = visitor.visits.saturating_add(1);
-            visitor.clone()
-        });
-        let done = done.await?;
-        (done.result, done.new_id)
-    } else {
-        (shop.visitor(id.as_ref())?.unwrap_or_default(), None)
+async fn index(
+    State(sessions): State<Sessions>,
+    session: Session,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
+    if wants_page(&headers) {
+        session.update(VISITS, |visits| *visits += 1)?;
+    }
+    let visitor = Visitor {
+        user: session.subject()?,
+        visits: session.get(VISITS)?.unwrap_or(0),
+        cart: session.get(CART)?.unwrap_or_default(),
+        human: session.get(HUMAN)?.unwrap_or(false),
+        sessions: own_sessions(&sessions, &session).await?,
     };
-    let captcha = if visitor.human { None } else { Some(shop.new_captcha().await?) };
+    let captcha = if visitor.human { None } else { Some(draw_captcha(&sessions).await?) };
     let page = page::render(&visitor, captcha.as_ref(), Notice::of(uri.query()));
-    Ok(with_cookie(Html(page), new_id.as_ref()))
+    Ok(Html(page).into_response())
 }
 
 async fn file(kind: &'static str, text: &'static str) -> Response {
@@ -138,14 +146,12 @@ async fn file(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-async fn visits(State(shop): State<Shop>, headers: HeaderMap) -> Answer {
-    let id = cookie::read(&headers);
-    let done = shop.change(id.as_ref(), |visitor| {
-        visitor.visits = visitor.visits.saturating_add(1);
-        visitor.visits
-    });
-    let done = done.await?;
-    Ok(with_cookie(Json(json!({ "visits": done.result })), done.new_id.as_ref()))
+async fn visits(session: Session) -> Answer {
+    let visits = session.update(VISITS, |visits| {
+        *visits += 1;
+        *visits
+    })?;
+    Ok(Json(json!({ "visits": visits })).into_response())
 }
 
 #[derive(Deserialize)]
@@ -153,28 +159,47 @@ struct Login {
     user: String,
 }
 
-async fn login(
-    State(shop): State<Shop>,
-    headers: HeaderMap,
-    form: Result<Form<Login>, FormRejection>,
-) -> Answer {
+/// Another id, the same cart; somebody else's cart goes.
+async fn login(session: Session, form: Result<Form<Login>, FormRejection>) -> Answer {
     let user = text("user", &read_form(form)?.user)?;
-    let new_id = shop.login(cookie::read(&headers).as_ref(), &user).await?;
-    Ok(with_cookie(Redirect::to("/"), Some(&new_id)))
+    session.login(user)?;
+    Ok(Redirect::to("/").into_response())
 }
 
-async fn logout(State(shop): State<Shop>, headers: HeaderMap) -> Answer {
-    if let Some(id) = cookie::read(&headers) {
-        shop.logout(&id).await?;
-    }
-    let mut response = Redirect::to("/").into_response();
-    response.headers_mut().extend(cookie::remove().map(|cookie| (SET_COOKIE, cookie)));
-    Ok(response)
+/// On disk when the answer goes out.
+async fn logout(session: Session) -> Answer {
+    session.logout()?;
+    Ok(Redirect::to("/").into_response())
 }
 
-async fn me(State(shop): State<Shop>, headers: HeaderMap) -> Answer {
-    let visitor = shop.visitor(cookie::read(&headers).as_ref())?.unwrap_or_default();
-    Ok(Json(json!({ "user": visitor.user, "visits": visitor.visits })).into_response())
+async fn me(session: Session) -> Answer {
+    let (user, visits) = (session.subject()?, session.get(VISITS)?.unwrap_or(0));
+    Ok(Json(json!({ "user": user, "visits": visits })).into_response())
+}
+
+/// The sessions of whoever has logged in; of anybody else only this one.
+async fn own_sessions(sessions: &Sessions, session: &Session) -> Result<Vec<Own>, Error> {
+    let Some(key) = session.key()? else { return Ok(Vec::new()) };
+    let listed = match session.subject()? {
+        Some(subject) => sessions.list_of_async(subject).await?,
+        None => Vec::new(),
+    };
+    let own = listed.into_iter().map(|info| Own {
+        fingerprint: info.key.fingerprint(),
+        created: info.created.as_millis(),
+        last_seen: info.last_seen.as_millis(),
+        current: info.key == key,
+    });
+    Ok(own.collect())
+}
+
+async fn list_sessions(State(sessions): State<Sessions>, session: Session) -> Answer {
+    Ok(Json(own_sessions(&sessions, &session).await?).into_response())
+}
+
+async fn revoke_others(session: Session, headers: HeaderMap) -> Answer {
+    let revoked = session.revoke_others()?;
+    Ok(page_or(&headers, "/#sessions", json!({ "revoked": revoked })))
 }
 
 #[derive(Deserialize)]
@@ -183,54 +208,65 @@ struct Item {
 }
 
 async fn add_to_cart(
-    State(shop): State<Shop>,
+    session: Session,
     headers: HeaderMap,
     form: Result<Form<Item>, FormRejection>,
 ) -> Answer {
     let item = text("item", &read_form(form)?.item)?;
-    let id = cookie::read(&headers);
-    let done = shop.change(id.as_ref(), |visitor| {
-        if visitor.cart.len() >= CART_COUNT_MAX {
-            return None;
+    let cart = session.update(CART, |cart| {
+        let fits = cart.len() < CART_COUNT_MAX;
+        if fits {
+            cart.push(item.clone());
         }
-        visitor.cart.push(item.clone());
-        Some(visitor.cart.clone())
-    });
-    let done = done.await?;
-    let answer = match done.result {
-        _ if wants_page(&headers) => {
-            let full = done.result.is_none();
-            Redirect::to(if full { Notice::Full.path() } else { "/#cart" }).into_response()
+        fits.then(|| cart.clone())
+    })?;
+    Ok(match cart {
+        cart if wants_page(&headers) => {
+            Redirect::to(if cart.is_none() { Notice::Full.path() } else { "/#cart" })
+                .into_response()
         }
         Some(cart) => Json(json!({ "cart": cart })).into_response(),
         None => {
             let text = format!("the cart is full: it takes {CART_COUNT_MAX} items");
             Failure::Client(StatusCode::CONFLICT, text).into_response()
         }
-    };
-    Ok(with_cookie(answer, done.new_id.as_ref()))
+    })
 }
 
-async fn empty_cart(State(shop): State<Shop>, headers: HeaderMap) -> Answer {
-    // Nobody there, nothing to empty: no session is made for that.
-    if let Some(id) = cookie::read(&headers) {
-        shop.change_known(&id, |visitor| visitor.cart.clear()).await?;
+async fn empty_cart(session: Session, headers: HeaderMap) -> Answer {
+    // Nothing there, nothing to empty: no session is made for that.
+    if session.contains(CART)? {
+        session.update(CART, Vec::clear)?;
     }
     Ok(page_or(&headers, "/#cart", json!({ "cart": [] })))
 }
 
-async fn new_captcha(State(shop): State<Shop>) -> Answer {
-    let id = shop.new_captcha().await?;
+/// Captchas belong to no session: a visitor who only looks costs none.
+async fn draw_captcha(sessions: &Sessions) -> Result<Id, Error> {
+    let (id, captcha) = (Id::new()?, Captcha::draw()?);
+    let name = captcha_name(&id);
+    sessions
+        .issue_visible_async(name, captcha.to_text(), CAPTCHA_LIFETIME, captcha::ATTEMPTS)
+        .await?;
+    Ok(id)
+}
+
+fn captcha_name(id: &Id) -> String {
+    ["captcha/", id.expose()].concat()
+}
+
+async fn new_captcha(State(sessions): State<Sessions>) -> Answer {
+    let id = draw_captcha(&sessions).await?;
     Ok(Json(json!({ "id": id.expose() })).into_response())
 }
 
-async fn captcha_picture(State(shop): State<Shop>, Path(file): Path<String>) -> Answer {
+async fn captcha_picture(State(sessions): State<Sessions>, Path(file): Path<String>) -> Answer {
     let id = file.strip_suffix(".svg").and_then(Id::parse);
     let captcha = match id {
-        Some(id) => shop.captcha(&id)?,
+        Some(id) => sessions.peek(captcha_name(&id))?,
         None => None,
     };
-    match captcha {
+    match captcha.as_deref().and_then(Captcha::from_text) {
         Some(captcha) => Ok(([(CONTENT_TYPE, "image/svg+xml")], captcha.svg()).into_response()),
         None => {
             Err(Failure::Client(StatusCode::NOT_FOUND, "no such captcha, or no longer".to_owned()))
@@ -244,26 +280,36 @@ struct Code {
     code: String,
 }
 
+/// Right for one caller, once. A wrong code uses up an attempt.
 async fn answer_captcha(
-    State(shop): State<Shop>,
+    State(sessions): State<Sessions>,
+    session: Session,
     headers: HeaderMap,
     form: Result<Form<Code>, FormRejection>,
 ) -> Answer {
     let Code { id, code } = read_form(form)?;
-    let ok = match Id::parse(&id) {
-        Some(id) => shop.answer(cookie::read(&headers).as_ref(), &id, &code).await?,
+    let name = Id::parse(&id).map(|id| captcha_name(&id)).unwrap_or_default();
+    let captcha = sessions.peek(&name)?;
+    let ok = match captcha.as_deref().and_then(Captcha::from_text) {
+        Some(captcha) => {
+            let candidate = captcha.candidate(&code);
+            sessions.redeem_async(&name, candidate).await? == Redeemed::Right
+        }
         None => false,
     };
+    if ok && !session.is_new()? {
+        session.insert(HUMAN, true)?;
+    }
     let notice = if ok { Notice::Right } else { Notice::Wrong };
     Ok(page_or(&headers, notice.path(), json!({ "ok": ok })))
 }
 
-async fn stats(State(shop): State<Shop>) -> Response {
-    Json(shop.stats()).into_response()
+async fn stats(State(sessions): State<Sessions>) -> Response {
+    Json(sessions.stats()).into_response()
 }
 
-async fn healthz(State(shop): State<Shop>) -> Response {
-    let disk = shop.stats().disk.unwrap_or_default();
+async fn healthz(State(sessions): State<Sessions>) -> Response {
+    let disk = sessions.stats().disk.unwrap_or_default();
     let (status, health) = match (disk.poisoned, disk.disk_full) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "poisoned"),
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "disk full"),
@@ -287,13 +333,6 @@ fn page_or(headers: &HeaderMap, path: &str, json: Value) -> Response {
     } else {
         Json(json).into_response()
     }
-}
-
-fn with_cookie(response: impl IntoResponse, new_id: Option<&Id>) -> Response {
-    let mut response = response.into_response();
-    let cookie = new_id.and_then(cookie::issue);
-    response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
-    response
 }
 
 fn read_form<T>(form: Result<Form<T>, FormRejection>) -> Result<T, Failure> {
