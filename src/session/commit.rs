@@ -31,7 +31,17 @@ enum Plan {
     Create(Delta),
     Save(Live, Delta),
     Renew(Live, Delta),
-    Turn(Turn, Option<Live>, Delta),
+    Turn(Box<Turn>, Option<Live>, Delta),
+}
+
+/// What is due for a session that is accessed, changed or not.
+struct Due {
+    /// Another id.
+    renewed: bool,
+    /// To be saved.
+    saved: bool,
+    /// The browser is to be told how long to keep the cookie.
+    tell: bool,
 }
 
 impl Shared {
@@ -60,6 +70,16 @@ impl Shared {
         }
     }
 
+    /// What the passing of time asks for.
+    fn due(&self, body: &Body, wish: Wish, now: Timestamp) -> Due {
+        let renew = self.settings.renew_every;
+        Due {
+            renewed: renew.is_some_and(|every| now.since(body.renewed) >= every),
+            saved: wish.save_after.is_some_and(|after| now.since(body.saved) >= after),
+            tell: self.is_stale(body, now),
+        }
+    }
+
     /// Whether the browser keeps its cookie for much shorter than the session lives by now.
     fn is_stale(&self, body: &Body, now: Timestamp) -> bool {
         if body.expiry == SessionExpiry::BrowserClose {
@@ -80,10 +100,11 @@ impl Session {
     pub(crate) async fn commit(&self, wish: Wish) -> Result<()> {
         match self.plan(wish) {
             Plan::Nothing => Ok(()),
-            Plan::Create(delta) => self.create(delta).await,
             Plan::Save(live, delta) => self.save_live(live, delta).await,
-            Plan::Renew(live, delta) => self.renew(live, delta).await,
-            Plan::Turn(turn, live, delta) => self.turn(turn, live, delta).await,
+            // What is rare lies elsewhere, so that the future of a common save is small.
+            Plan::Create(delta) => Box::pin(self.create(delta)).await,
+            Plan::Renew(live, delta) => Box::pin(self.renew(live, delta)).await,
+            Plan::Turn(turn, live, delta) => Box::pin(self.turn(*turn, live, delta)).await,
         }
     }
 
@@ -100,27 +121,37 @@ impl Session {
         let Some(found) = live.as_ref().filter(|_| !state.vanished) else {
             let delta = std::mem::take(&mut state.delta);
             return match turn {
-                Some(turn @ Turn::Login(_)) => Plan::Turn(turn, live, delta),
+                Some(turn) if matches!(*turn, Turn::Login(_)) => Plan::Turn(turn, live, delta),
                 // What is set on a session that has vanished is dropped.
                 _ if state.vanished || delta.is_vacant() => Plan::Nothing,
                 _ => Plan::Create(delta),
             };
         };
         let Some(body) = found.body() else { return Plan::Nothing };
-        let now = shared.now();
-        let old = shared.settings.renew_every.is_some_and(|every| now.since(body.renewed) >= every);
-        let saved = wish.save_after.is_some_and(|after| now.since(body.saved) >= after);
+        let due = shared.due(body, wish, shared.now());
         let own = !found.moved;
-        state.tell |= own && (saved || state.delta.expiry.is_some() || shared.is_stale(body, now));
-        let due = modified || saved || state.tell;
+        state.tell |= own && (due.saved || due.tell || state.delta.expiry.is_some());
         if let Some(turn) = turn {
             return Plan::Turn(turn, live.clone(), std::mem::take(&mut state.delta));
         }
         let found = found.clone();
-        if old && own {
+        if due.renewed && own {
             return Plan::Renew(found, std::mem::take(&mut state.delta));
         }
-        if due { Plan::Save(found, std::mem::take(&mut state.delta)) } else { Plan::Nothing }
+        if modified || due.saved || state.tell {
+            return Plan::Save(found, std::mem::take(&mut state.delta));
+        }
+        Plan::Nothing
+    }
+
+    /// Whether nothing at all is to be saved.
+    pub(crate) fn is_settled(&self, state: &State, wish: Wish) -> bool {
+        let Some(live) = &state.live else { return !state.dirty && state.turn.is_none() };
+        let Some(body) = live.body() else { return false };
+        let shared = self.shared();
+        let due = shared.due(body, wish, shared.now());
+        let nothing = !due.saved && (live.moved || !due.tell && !due.renewed);
+        !state.dirty && state.turn.is_none() && nothing
     }
 
     /// A new session for a visitor who has none.
@@ -173,7 +204,7 @@ impl Session {
         let mut state = self.state();
         let (key, record) = (id.key(), std::sync::Arc::new(record));
         state.live = Some(Live { key, record, moved: false, promoted: false });
-        state.new_id = Some(id);
+        state.new_id = Some(Box::new(id));
         state.tell = true;
         state.vanished = false;
         state.wait_for(level);
@@ -259,7 +290,7 @@ impl Session {
         let Some(record) = result? else { return self.save_live(live, delta).await };
         let mut state = self.state();
         state.live = Some(Live { record: record.into(), ..live });
-        state.new_id = Some(id);
+        state.new_id = Some(Box::new(id));
         state.tell = true;
         state.wait_for(shared.settings.write_level);
         drop(state);

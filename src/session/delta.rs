@@ -77,6 +77,14 @@ impl Delta {
         Delta { expiry: later.expiry.or(self.expiry), ..self }
     }
 
+    /// Keys and bytes that it can add at most.
+    pub(crate) fn at_most(&self) -> (usize, usize) {
+        let bytes = |(key, value): &(Box<str>, Option<Box<str>>)| {
+            value.as_deref().map_or(0, |value| Dict::cost(key, value))
+        };
+        (self.sets.len(), self.sets.iter().map(bytes).sum())
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Delta { cleared: true, ..Delta::default() };
     }

@@ -36,12 +36,22 @@ impl Dict {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.iter().count()
+        let mut rest = &*self.0;
+        let mut count = 0;
+        while let Some((_, _, after)) = split(rest) {
+            (rest, count) = (after, count + 1);
+        }
+        count
     }
 
     /// Bytes that it takes, in memory and on disk.
     pub(crate) fn size(&self) -> usize {
         self.0.len()
+    }
+
+    /// Bytes that one key with its value takes.
+    pub(crate) fn cost(key: &str, value: &str) -> usize {
+        HEAD + key.len() + value.len()
     }
 
     /// This dictionary with `key` set to `value`, or without it.

@@ -101,7 +101,7 @@ impl Session {
         let (count, generation) = block_on(shared.revoke_owner(&subject, keep))?;
         let mut state = self.state();
         state.wait_for(shared.settings.removal_level);
-        if let Some(Turn::Login(login)) = &mut state.turn {
+        if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
             // This one is not meant.
             login.generation = generation;
         }

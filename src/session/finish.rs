@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::session::commit::Wish;
@@ -43,6 +44,26 @@ impl Session {
         !state.accessed
     }
 
+    /// The end of a request that has changed nothing and waits for nothing, which is most of them;
+    /// `None` if there is more to do.
+    pub(crate) fn finish_at_once(&self, save: bool, wish: Wish) -> Option<Finished> {
+        let mut state = self.state();
+        let idle = state.failed.is_none() && state.wait.is_none() && state.loaded;
+        if !idle || (save && !self.is_settled(&state, wish)) {
+            return None;
+        }
+        state.late = true;
+        (state.turn, state.dirty) = (None, false);
+        let now = self.shared().now();
+        Some(self.finished(&mut state, now, None))
+    }
+
+    fn finished(&self, state: &mut State, now: Timestamp, error: Option<Error>) -> Finished {
+        let cookie = self.cookie_wish(state, now, error.is_some());
+        let State { accessed, vanished, ended, .. } = *state;
+        Finished { accessed, cookie, vanished, ended, error }
+    }
+
     /// Saves, if the response is one that saves, and waits for everything that was done.
     pub(crate) async fn finish(&self, save: bool, wish: Wish) -> Finished {
         let failed = {
@@ -58,15 +79,7 @@ impl Session {
         let waited = self.settle_wait().await;
         let error = done.and(waited).err();
         let now = self.shared().now();
-        let mut state = self.state();
-        let cookie = self.cookie_wish(&mut state, now, error.is_some());
-        Finished {
-            accessed: state.accessed,
-            cookie,
-            vanished: state.vanished,
-            ended: state.ended,
-            error,
-        }
+        self.finished(&mut self.state(), now, error)
     }
 
     async fn finish_well(&self, save: bool, wish: Wish) -> Result<()> {
@@ -79,15 +92,11 @@ impl Session {
         Ok(())
     }
 
-    fn cookie_wish(
-        &self,
-        state: &mut State,
-        now: crate::clock::Timestamp,
-        failed: bool,
-    ) -> CookieWish {
+    fn cookie_wish(&self, state: &mut State, now: Timestamp, failed: bool) -> CookieWish {
         let told = std::mem::take(&mut state.tell) && !state.vanished;
         let own = || self.0.presented.clone();
-        let id = state.new_id.take().or_else(own).filter(|_| told && !failed);
+        let new = state.new_id.take().map(|id| *id);
+        let id = new.or_else(own).filter(|_| told && !failed);
         if let (Some(id), Some(body)) = (id, state.body()) {
             let left = body.deadline(now, self.shared().idle_of(body)).since(now);
             let lasts = body.expiry != SessionExpiry::BrowserClose;

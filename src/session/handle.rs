@@ -7,15 +7,17 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::backend::block_on;
+use crate::backend::{Work, block_on};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::limits::SESSION_KEYS_MAX;
 use crate::record::expiry::check as check_duration;
 use crate::session::delta::check_count;
+use crate::session::dict::Dict;
 use crate::session::key::{Name, check};
 use crate::session::record::{Flash, SessionExpiry};
+use crate::session::resolve::Live;
 use crate::session::shared::Shared;
 use crate::session::state::State;
 use crate::session::value;
@@ -97,7 +99,7 @@ impl Session {
         self.settle(found)
     }
 
-    fn settle(&self, found: Result<Option<crate::session::resolve::Live>>) -> Result<()> {
+    fn settle(&self, found: Result<Option<Live>>) -> Result<()> {
         let mut state = self.state();
         if state.loaded {
             return Ok(());
@@ -124,6 +126,23 @@ impl Session {
         }
     }
 
+    /// Loads a session that is where it is looked for, in a store that answers at once: nearly
+    /// every one. False if that is not so, and nothing has happened.
+    fn load_at_once(&self) -> bool {
+        let Some(id) = &self.0.presented else { return false };
+        let key = id.key();
+        if self.state().failed.is_some() {
+            return false;
+        }
+        match self.shared().backend.get(&key) {
+            Work::Done(Some(Ok(Some(record)))) if record.session().is_some() => {
+                let live = Live { key, record, moved: false, promoted: false };
+                self.settle(Ok(Some(live))).is_ok()
+            }
+            _ => false,
+        }
+    }
+
     /// The state, the session being loaded.
     pub(crate) fn loaded(&self) -> Result<MutexGuard<'_, State>> {
         {
@@ -133,7 +152,9 @@ impl Session {
                 return Ok(state);
             }
         }
-        block_on(self.load())?;
+        if !self.load_at_once() {
+            block_on(self.load())?;
+        }
         Ok(self.state())
     }
 
@@ -180,20 +201,25 @@ impl Session {
 
     fn check_room(&self, state: &State, name: &str, text: &str) -> Result<()> {
         let most = self.shared().settings.max_value_bytes;
-        let view = state.view();
-        let replaced = view.get(name).map(|old| old.len() + name.len());
-        let size = view.size() + name.len() + text.len() - replaced.unwrap_or(0);
-        if size > most {
+        // An upper bound, which is as good as always enough.
+        let (keys, bytes) = state.at_most();
+        let size = bytes + Dict::cost(name, text);
+        if size <= most && keys < SESSION_KEYS_MAX {
+            return Ok(());
+        }
+        let view = state.view().with(name, Some(text));
+        check_count(view.len())?;
+        if view.size() > most {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!(
-                    "with {name:?} the session would have {size} bytes and the limit is {most}; \
-                     raise `max_value_bytes` or store less"
+                    "with {name:?} the session would have {} bytes and the limit is {most}; raise \
+                     `max_value_bytes` or store less",
+                    view.size()
                 ),
             ));
         }
-        let added = usize::from(replaced.is_none());
-        if view.len() + added > SESSION_KEYS_MAX { check_count(view.len() + added) } else { Ok(()) }
+        Ok(())
     }
 
     /// Takes a key out; false if it was not there.

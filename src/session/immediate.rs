@@ -25,7 +25,7 @@ enum Unsaved {
 
 impl Unsaved {
     fn of(state: &State, name: &str) -> Self {
-        let before = match &state.turn {
+        let before = match state.turn.as_deref() {
             Some(Turn::Login(login)) => login.before.known(name),
             _ => Known::Unknown,
         };
@@ -160,7 +160,7 @@ impl Session {
             flashes = changed.unwrap_or_default();
         }
         let mut state = self.state();
-        if let Some(Turn::Login(login)) = &mut state.turn {
+        if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
             flashes.append(&mut login.before.flashes);
         }
         flashes.append(&mut state.delta.flashes);
@@ -207,7 +207,7 @@ impl Session {
     fn saved(&self, name: &str) {
         let mut state = self.state();
         state.delta.forget(name);
-        if let Some(Turn::Login(login)) = &mut state.turn {
+        if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
             login.before.forget(name);
         }
     }
@@ -218,7 +218,7 @@ impl Session {
     /// Those of [`load`](Self::load).
     pub fn authenticated_at(&self) -> Result<Option<crate::clock::Timestamp>> {
         let state = self.loaded()?;
-        if matches!(state.turn, Some(Turn::Login(_))) {
+        if matches!(state.turn.as_deref(), Some(Turn::Login(_))) {
             return Ok(Some(self.shared().now()));
         }
         Ok(state.body().and_then(|body| body.owner.as_ref()).map(|login| login.at))

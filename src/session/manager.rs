@@ -329,7 +329,7 @@ impl Session {
         self.load().await?;
         self.commit(Wish::default()).await?;
         self.settle_wait().await?;
-        Ok(self.state().new_id.take())
+        Ok(self.state().new_id.take().map(|id| *id))
     }
 
     /// Waits until everything that was done for this request lasts as it should.

@@ -42,7 +42,7 @@ impl Shared {
             match &record.0 {
                 Kind::Session(_) => return Ok(Some(Live { key, record, moved, promoted })),
                 Kind::Moved(to) => (key, moved) = (to.key(), true),
-                Kind::Next(from) => match self.promote(key, from.key()).await? {
+                Kind::Next(from) => match Box::pin(self.promote(key, from.key())).await? {
                     Promotion::Done => promoted = true,
                     Promotion::Follow(to) => key = to,
                     Promotion::Gone => return Ok(None),

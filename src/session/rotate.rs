@@ -68,7 +68,7 @@ impl Session {
         let mut state = self.open()?;
         state.change();
         if state.turn.is_none() {
-            state.turn = Some(Turn::Cycle);
+            state.turn = Some(Box::new(Turn::Cycle));
         }
         Ok(())
     }
@@ -102,13 +102,17 @@ impl Session {
         // What was set for somebody who is not to see it.
         if other {
             before = Delta::default();
-        } else if let Some(Turn::Login(earlier)) = state.turn.take() {
+        } else if let Some(Turn::Login(earlier)) = state.turn.take().map(|turn| *turn) {
             before = earlier.before.then(before);
         }
         // What a page showed before the login is no proof of anything after it.
         state.delta.set(crate::session::CSRF_TOKEN, None);
-        state.turn =
-            Some(Turn::Login(LoggingIn { subject: subject.into(), generation, clears, before }));
+        state.turn = Some(Box::new(Turn::Login(LoggingIn {
+            subject: subject.into(),
+            generation,
+            clears,
+            before,
+        })));
         state.change();
         Ok(())
     }

@@ -115,7 +115,7 @@ impl Shared {
                 Step::Moved(to) => key = to,
                 Step::Done(Err(error)) => return Err(error),
                 Step::Done(Ok((result, record))) => {
-                    return Ok(Changed::Done(result, key, Arc::new(record)));
+                    return Ok(Changed::Done(result, key, record));
                 }
             }
         }
@@ -138,15 +138,15 @@ impl Shared {
             Err(error) => return Step::Done(Err(error)),
         };
         let terms = body.terms(self.idle_of(&body));
-        let record = Record(Kind::Session(body));
+        let record = Arc::new(Record(Kind::Session(body)));
         let result = match verdict {
             Verdict::Keep(result) => result,
             Verdict::Save(result) => {
-                slots.set(0, record.clone());
+                slots.set_shared(0, record.clone(), None);
                 result
             }
             Verdict::SaveWith(result) => {
-                slots.set_with(0, record.clone(), terms);
+                slots.set_shared(0, record.clone(), Some(terms));
                 result
             }
         };
@@ -161,7 +161,7 @@ impl Shared {
 enum Step<R> {
     Gone,
     Moved(Key),
-    Done(Result<(R, Record)>),
+    Done(Result<(R, Arc<Record>)>),
 }
 
 /// A transaction lost against others every time: nothing happened.

@@ -45,10 +45,10 @@ pub(crate) struct State {
     pub(crate) ended: bool,
     /// Somebody else has ended it since it was looked at.
     pub(crate) vanished: bool,
-    pub(crate) turn: Option<Turn>,
+    pub(crate) turn: Option<Box<Turn>>,
     pub(crate) delta: Delta,
     /// The id that the browser is to get.
-    pub(crate) new_id: Option<Id>,
+    pub(crate) new_id: Option<Box<Id>>,
     /// The browser is to be told anew how long to keep its cookie.
     pub(crate) tell: bool,
     /// What the response waits for.
@@ -66,7 +66,7 @@ impl State {
 
     /// Whether the session that was loaded is no longer the one that what is set now belongs to.
     fn starts_anew(&self) -> bool {
-        match &self.turn {
+        match self.turn.as_deref() {
             Some(Turn::Login(login)) => self
                 .body()
                 .and_then(Body::subject)
@@ -85,7 +85,7 @@ impl State {
         if self.starts_anew() {
             return None;
         }
-        if let Some(Turn::Login(login)) = &self.turn {
+        if let Some(Turn::Login(login)) = self.turn.as_deref() {
             match login.before.known(key) {
                 Known::Set(value) => return Some(value),
                 Known::Gone => return None,
@@ -100,15 +100,26 @@ impl State {
         let mut data = Default::default();
         if !self.starts_anew() {
             data = self.body().map(|body| body.data.clone()).unwrap_or_default();
-            if let Some(Turn::Login(login)) = &self.turn {
+            if let Some(Turn::Login(login)) = self.turn.as_deref() {
                 data = login.before.over(&data);
             }
         }
         self.delta.over(&data)
     }
 
+    /// Keys and bytes of that at most: a bound, quickly had.
+    pub(crate) fn at_most(&self) -> (usize, usize) {
+        let saved = self.body().map_or((0, 0), |body| (body.data.len(), body.data.size()));
+        let before = match self.turn.as_deref() {
+            Some(Turn::Login(login)) => login.before.at_most(),
+            _ => (0, 0),
+        };
+        let delta = self.delta.at_most();
+        (saved.0 + before.0 + delta.0, saved.1 + before.1 + delta.1)
+    }
+
     pub(crate) fn expiry(&self) -> SessionExpiry {
-        let kept = || match (self.starts_anew() || self.delta.cleared, &self.turn) {
+        let kept = || match (self.starts_anew() || self.delta.cleared, self.turn.as_deref()) {
             (true, _) => SessionExpiry::Default,
             (_, Some(Turn::Login(login))) if login.before.expiry.is_some() => {
                 login.before.expiry.unwrap_or_default()
@@ -120,7 +131,7 @@ impl State {
     }
 
     pub(crate) fn subject(&self) -> Option<&str> {
-        match &self.turn {
+        match self.turn.as_deref() {
             Some(Turn::Login(login)) => Some(&login.subject),
             _ => self.body().and_then(Body::subject),
         }
@@ -131,7 +142,7 @@ impl State {
         if self.delta.cleared || self.vanished || self.starts_anew() {
             return None;
         }
-        if matches!(&self.turn, Some(Turn::Login(login)) if login.before.cleared) {
+        if matches!(self.turn.as_deref(), Some(Turn::Login(login)) if login.before.cleared) {
             return None;
         }
         self.live.as_ref().map(|live| live.key)

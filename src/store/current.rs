@@ -16,6 +16,10 @@ use crate::store::read::{Cold, Seen, with_bytes};
 use crate::store::stripe::Stripe;
 use crate::sync::MutexGuard;
 
+/// A list that is short nearly always, and then takes no allocation: most transactions have one key
+/// or two.
+pub(crate) type Few<T> = smallvec::SmallVec<[T; 2]>;
+
 /// How much a caller wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -79,21 +83,21 @@ impl<V> Engine<V> {
     pub(crate) fn lock_all(
         &self,
         keys: &[Key],
-    ) -> Result<(Vec<MutexGuard<'_, Stripe>>, Vec<usize>, Vec<Current<V>>)> {
+    ) -> Result<(Few<MutexGuard<'_, Stripe>>, Few<usize>, Few<Current<V>>)> {
         let of = |key: &Key| self.stripes.index(self.hash(key));
-        let mut indices: Vec<usize> = keys.iter().map(of).collect();
+        let mut indices: Few<usize> = keys.iter().map(of).collect();
         indices.sort_unstable();
         indices.dedup();
-        let places: Vec<usize> =
+        let places: Few<usize> =
             keys.iter().map(|key| indices.binary_search(&of(key)).unwrap_or_default()).collect();
         'again: loop {
-            let mut fetched = Vec::with_capacity(keys.len());
+            let mut fetched: Few<_> = Few::with_capacity(keys.len());
             for key in keys {
                 fetched.push(self.fetch(key, Need::Value)?);
             }
-            let guards: Vec<_> =
+            let guards: Few<_> =
                 indices.iter().map(|index| self.stripes.at(*index).lock()).collect();
-            let mut currents = Vec::with_capacity(keys.len());
+            let mut currents: Few<_> = Few::with_capacity(keys.len());
             for ((key, place), fetched) in keys.iter().zip(&places).zip(fetched) {
                 let Some(stripe) = guards.get(*place) else { continue 'again };
                 let Some(current) = self.settle(stripe, key, Need::Value, fetched) else {

@@ -8,7 +8,7 @@ use crate::id::Key;
 use crate::limits::{GROUP_BYTES_MAX, GROUP_KEYS_MAX};
 use crate::log::frame::{Group, Op};
 use crate::record::expiry::{Expiry, Life, terms};
-use crate::store::current::Current;
+use crate::store::current::{Current, Few};
 use crate::store::engine::{Change, Engine, Inside, New, with_group};
 use crate::store::pending::Pending;
 use crate::store::stripe::Stripe;
@@ -22,7 +22,7 @@ use crate::store::write::Level;
 /// # Panics
 /// Every method panics if `index` is not below the number of keys.
 pub struct Slots<V> {
-    slots: Vec<Slot<V>>,
+    slots: Few<Slot<V>>,
 }
 
 struct Slot<V> {
@@ -33,7 +33,7 @@ struct Slot<V> {
 
 enum Decision<V> {
     Keep,
-    Set(Box<V>, Wish),
+    Set(Arc<V>, Wish),
     Remove,
     Expire(Expiry),
 }
@@ -76,18 +76,25 @@ impl<V> Slots<V> {
     /// Stores `value`. A session that is there keeps its expiry and counts as touched; otherwise
     /// this is a new one.
     pub fn set(&mut self, index: usize, value: V) {
-        self.slot(index).decision = Decision::Set(Box::new(value), Wish::Same);
+        self.slot(index).decision = Decision::Set(Arc::new(value), Wish::Same);
     }
 
     /// Stores `value` and gives the session this expiry. Like [`set`](Self::set), it does not bring
     /// back a session that ends meanwhile; without one, this is a new session.
     pub fn set_with(&mut self, index: usize, value: V, expiry: Expiry) {
-        self.slot(index).decision = Decision::Set(Box::new(value), Wish::On(expiry));
+        self.slot(index).decision = Decision::Set(Arc::new(value), Wish::On(expiry));
+    }
+
+    /// The same with a value that is shared already.
+    #[cfg(feature = "session")]
+    pub(crate) fn set_shared(&mut self, index: usize, value: Arc<V>, expiry: Option<Expiry>) {
+        let wish = expiry.map_or(Wish::Same, Wish::On);
+        self.slot(index).decision = Decision::Set(value, wish);
     }
 
     /// Stores `value` as a new session with this expiry, whatever was there.
     pub fn insert(&mut self, index: usize, value: V, expiry: Expiry) {
-        self.slot(index).decision = Decision::Set(Box::new(value), Wish::New(expiry));
+        self.slot(index).decision = Decision::Set(Arc::new(value), Wish::New(expiry));
     }
 
     /// Ends the session at `index`.
@@ -111,8 +118,8 @@ impl<V> Slots<V> {
 impl<V: Clone> Slots<V> {
     /// Moves the session at `from` to `to`, value and times, replacing what is there.
     fn rename(&mut self, from: usize, to: usize) {
-        let Some(value) = self.get(from).cloned() else { return };
-        self.slot(to).decision = Decision::Set(Box::new(value), Wish::As(from));
+        let Some(value) = self.slot(from).value.clone() else { return };
+        self.slot(to).decision = Decision::Set(value, Wish::As(from));
         self.remove(from);
     }
 }
@@ -138,7 +145,7 @@ impl<V: Clone> Engine<V> {
         self.enter()?;
         self.time.now_for_writing()?;
         check_keys(keys)?;
-        let mut left = Vec::new();
+        let mut left: Few<Option<Arc<V>>> = Few::new();
         let (mut guards, places, mut currents) = self.lock_all(keys)?;
         let epoch = self.time.epoch();
         let slots = currents.iter().map(|current| Slot {
@@ -168,7 +175,7 @@ impl<V: Clone> Engine<V> {
             let basis = currents.iter().map(|current| current.lsn).max().unwrap_or(0);
             let last = if group.count() > 0 { self.append(group)? } else { basis };
             let mut lsn = last.saturating_sub(group.count());
-            let mut old = Vec::new();
+            let mut old: Few<Option<Arc<V>>> = Few::new();
             for step in steps {
                 lsn += 1;
                 let place = places.get(step.index).and_then(|place| guards.get_mut(*place));
@@ -220,11 +227,11 @@ impl<V: Clone> Engine<V> {
         currents: &[Current<V>],
         slots: Slots<V>,
         ends: &mut bool,
-    ) -> Result<Vec<Step<V>>> {
+    ) -> Result<Few<Step<V>>> {
         let now = self.now();
         let terms_of =
             |expiry, cap| terms(expiry, self.settings.policy, self.time.epoch(), now, cap);
-        let mut steps = Vec::new();
+        let mut steps = Few::new();
         for (index, ((slot, key), current)) in
             slots.slots.into_iter().zip(keys).zip(currents).enumerate()
         {
@@ -265,7 +272,7 @@ impl<V: Clone> Engine<V> {
                         }
                     };
                     let bytes = self.encode(group, *key, life, &value)?;
-                    let new = Some((New::Warm(Arc::new(*value)), bytes));
+                    let new = Some((New::Warm(value), bytes));
                     Step { index, new, life, goes_on }
                 }
             };
@@ -316,6 +323,12 @@ fn check_keys(keys: &[Key]) -> Result<()> {
             "a transaction of {} keys; at most {GROUP_KEYS_MAX} are allowed",
             keys.len()
         )));
+    }
+    // One or two are compared as they are.
+    match keys {
+        [] | [_] => return Ok(()),
+        [a, b] if a != b => return Ok(()),
+        _ => {}
     }
     let mut sorted = keys.to_vec();
     sorted.sort_unstable();

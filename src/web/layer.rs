@@ -152,15 +152,30 @@ impl Config {
         Session::new(sessions.0.clone(), id, has_cookie)
     }
 
+    fn saves<R>(&self, response: &Response<R>) -> bool {
+        self.save_on_server_error || !response.status().is_server_error()
+    }
+
+    fn wish(&self) -> Wish {
+        Wish { save_after: self.save_after }
+    }
+
     async fn finish<R: Default>(
         self: Arc<Self>,
         session: Session,
+        response: Response<R>,
+        allowed: bool,
+    ) -> Response<R> {
+        let finished = session.finish(self.saves(&response), self.wish()).await;
+        self.answer(finished, response, allowed)
+    }
+
+    fn answer<R: Default>(
+        &self,
+        mut finished: Finished,
         mut response: Response<R>,
         allowed: bool,
     ) -> Response<R> {
-        let save = self.save_on_server_error || !response.status().is_server_error();
-        let wish = Wish { save_after: self.save_after };
-        let mut finished = session.finish(save, wish).await;
         if !allowed && matches!(finished.cookie, CookieWish::Set(..)) {
             finished.cookie = CookieWish::Keep;
             finished.error.get_or_insert_with(plain_http);
@@ -238,6 +253,9 @@ where
             };
             if session.is_untouched() {
                 return Poll::Ready(Ok(response));
+            }
+            if let Some(finished) = session.finish_at_once(config.saves(&response), config.wish()) {
+                return Poll::Ready(Ok(config.answer(finished, response, *this.allowed)));
             }
             *this.finishing = Some(Box::pin(config.finish(session, response, *this.allowed)));
         }
