@@ -18,7 +18,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
 
 /// What the handler said stays, and `Cookie` is added once.
 #[test]
-fn r13_vary_is_merged_and_never_doubled() {
+fn s75_r13_vary_is_merged_and_never_doubled() {
     let cases: &[(&[&str], &[&str])] = &[
         (&[], &["Cookie"]),
         (&[""], &["Cookie"]),

@@ -81,6 +81,16 @@ fn r11_cookie_bytes_are_untrusted() {
     }
 }
 
+#[test]
+fn s61_the_id_is_the_raw_value_under_the_configured_name() {
+    let field = format!("__Host-sid={ID}; shop={}", ID.replace('d', "e"));
+    for (name, id) in [("__Host-sid", ID.to_owned()), ("shop", ID.replace('d', "e"))] {
+        let cookie = Cookie::builder().name(name).build().unwrap();
+        let Found::One(value) = find(&cookie, field.as_bytes()) else { panic!("{name}") };
+        assert_eq!(cookie.decode(value).unwrap().expose(), id);
+    }
+}
+
 /// Every byte that can stand before the name, between the name and `=`, or inside it.
 #[test]
 fn r11_one_byte_more_makes_another_name() {

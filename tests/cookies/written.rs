@@ -49,6 +49,16 @@ fn r08_cookie_attributes_golden() {
 }
 
 #[test]
+fn s73_the_defaults_are_strict() {
+    let cookie = Cookie::default();
+    assert_eq!((cookie.name(), cookie.is_secure()), ("__Host-sid", true));
+    let expected = ["path=/", "secure=", "httponly=", "samesite=Lax"];
+    let found = attributes(&set(&cookie, None));
+    let found: Vec<_> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn r09_same_site_is_always_written_out() {
     for (same_site, text) in [
         (SameSite::Strict, "; SameSite=Strict"),
