@@ -1,6 +1,12 @@
 //! The seeds of the fuzzers, and every input that has once shown a bug, through the same
 //! functions that the fuzzers run; and what decoding a value may cost in memory.
-#![cfg(all(feature = "__inside", feature = "bincode", feature = "postcard", feature = "json"))]
+#![cfg(all(
+    feature = "__inside",
+    feature = "bincode",
+    feature = "postcard",
+    feature = "json",
+    feature = "tower"
+))]
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 #![allow(unsafe_code, reason = "an allocator that counts")]
 

@@ -8,6 +8,7 @@
 pub mod base;
 pub mod blocks;
 pub mod codec;
+pub mod cookie;
 pub mod counting;
 pub mod frame;
 pub mod history;
@@ -24,9 +25,10 @@ pub mod wire;
 pub type Target = fn(&[u8]);
 
 /// The targets by name, as in `fuzz_targets` and `seeds`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("base", base::run),
     ("codec", codec::run),
+    ("cookie", cookie::run),
     ("frame", frame::run),
     ("history", history::run),
     ("manifest", manifest::run),

@@ -15,7 +15,8 @@ pub type Seed = (&'static str, String, Vec<u8>);
 /// All of them.
 pub fn all() -> Vec<Seed> {
     let (log, base) = files().expect("nothing fails");
-    [frames(&log), segments(&log), bases(&base), manifests(), codecs(), scripts()].concat()
+    [frames(&log), segments(&log), bases(&base), manifests(), codecs(), cookies(), scripts()]
+        .concat()
 }
 
 fn seed(target: &'static str, name: &str, bytes: impl Into<Vec<u8>>) -> Seed {
@@ -241,6 +242,41 @@ fn codecs() -> Vec<Seed> {
     let pairs: Pairs = vec![(1, String::new()); 40];
     put(0, "bincode-pairs", 7, encode::<Bincode, _>(&pairs).expect(fine));
     all
+}
+
+fn cookies() -> Vec<Seed> {
+    let with = |head: &[u8], rest: &[u8]| [head, rest].concat();
+    let id = sessile::Id::parse([b'Q'; 32]).expect("an id");
+    let key = sessile::web::SigningKey::new([1; 32]).expect("long enough");
+    let signed = sessile::web::Cookie::builder().signed_with([key]).build();
+    let signed = signed.expect("a good key").encode(&id);
+    let many = b"a=1;".repeat(70);
+    // Mode, name.
+    let read: [(&str, &[u8], &[u8]); 7] = [
+        ("read-one", &[0, 0], b"a=1; __Host-sid=QQQQ; b=2"),
+        ("read-blanks", &[0, 1], b" \t sid=v \t ;; sid =w; =x; y"),
+        ("read-split", &[0, 1], b"sid=v\na=1\n\nsid=v"),
+        ("read-unicode", &[0, 0], "\u{2000}__Host-sid=v; \u{a0}__Host-sid=w".as_bytes()),
+        ("read-odd", &[0, 0], b"__Host-sid=\"a%3Bb\"; __host-sid=x; \x0b__Host-sid=y"),
+        ("read-many", &[0, 2], &many),
+        ("read-version", &[0, 3], b"$Version=1; $Path=/"),
+    ];
+    // Mode, keys, place and mask of what is flipped.
+    let decode: [(&str, &[u8], &[u8]); 4] = [
+        ("decode-plain", &[1, 0, 3, 1], &[b'Q'; 32]),
+        ("decode-signed", &[1, 1, 40, 4], signed.expose().as_bytes()),
+        ("decode-rotated", &[1, 3, 75, 1], signed.expose().as_bytes()),
+        ("decode-short", &[1, 2, 0, 0], b"QQQQ.QQQQ"),
+    ];
+    // Mode, flags, kind; seconds and a part of one; length and letters of each text.
+    let options: [(&str, &[u8], &[u8]); 4] = [
+        ("options-host", &[2, 0, 4], b"\x03sid"),
+        ("options-age", &[2, 1, 4], b"\xf0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\x03sid"),
+        ("options-all", &[2, 0x78, 2], b"\x01s\x04shop\x0bexample.com"),
+        ("options-evil", &[2, 0x30, 1], b"\x04s; x\x09x; Domain\x03a;b"),
+    ];
+    let all = read.into_iter().chain(decode).chain(options);
+    all.map(|(name, head, rest)| seed("cookie", name, with(head, rest))).collect()
 }
 
 /// Inputs that stand for steps.

@@ -42,8 +42,31 @@ impl<S: Sync> FromRequestParts<S> for Session {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use ::axum::Router;
+    use ::axum::body::Body;
+    use ::axum::http::Request;
+    use tower_service::Service;
+
     use super::*;
     use crate::error::ErrorKind;
+    use crate::web::CrossSiteLayer;
+
+    #[test]
+    fn r10_the_layer_fits_a_router() {
+        let mut router: Router = Router::new().layer(CrossSiteLayer::new());
+        for (method, status) in [("POST", 403), ("GET", 404)] {
+            let request = Request::builder().method(method).header("sec-fetch-site", "cross-site");
+            let answer = router.call(request.body(Body::empty()).unwrap());
+            let Poll::Ready(answer) = pin!(answer).poll(&mut Context::from_waker(Waker::noop()))
+            else {
+                panic!("nothing waits here");
+            };
+            assert_eq!(answer.unwrap().status().as_u16(), status, "{method}");
+        }
+    }
 
     #[test]
     fn what_passes_is_503_and_the_rest_is_500() {
