@@ -106,6 +106,9 @@ pub(crate) const RENEWAL_GRACE_MAX: Duration = Duration::from_secs(10 * 60);
 /// Shortest time between two routine renewals of an id.
 #[cfg(feature = "session")]
 pub(crate) const RENEW_EVERY_MIN: Duration = Duration::from_secs(60);
+/// Renewals that are followed from one id: more than are made within the longest grace, each of
+/// which moves the session once, and a presentation.
+pub(crate) const RENEWALS_FOLLOWED_MAX: usize = 16;
 /// New ids of one session that may wait to be presented.
 #[cfg(feature = "session")]
 pub(crate) const NEXT_IDS_MAX: usize = 2;
@@ -139,6 +142,9 @@ pub(crate) const SIGNING_KEYS_MAX: usize = 8;
 
 #[cfg(feature = "session")]
 const _: () = assert!(PER_OWNER_DEFAULT <= PER_OWNER_MAX && PER_OWNER_MAX < GROUP_KEYS_MAX - 8);
+const _: () = assert!(
+    RENEWAL_GRACE_MAX.as_secs() / RENEW_EVERY_MIN.as_secs() + 2 < RENEWALS_FOLLOWED_MAX as u64
+);
 const _: () = assert!(VALUE_BYTES_DEFAULT <= VALUE_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX <= GROUP_BYTES_MAX);
 const _: () = assert!(RESERVE_BYTES < SEGMENT_ALLOCATE_BYTES);

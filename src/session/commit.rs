@@ -51,7 +51,8 @@ impl Shared {
             (None, Some(idle)) => Some(idle),
             _ => self.settings.idle,
         };
-        let ends = state.body().map_or_else(|| now.after(self.settings.absolute), |body| body.ends);
+        let body = state.body().filter(|_| !state.starts_anew());
+        let ends = body.map_or_else(|| now.after(self.settings.absolute), |body| body.ends);
         state.expiry().deadline(now, idle, ends)
     }
 
@@ -119,11 +120,15 @@ impl Session {
         let turn = state.turn.take();
         let live = state.live.clone();
         let Some(found) = live.as_ref().filter(|_| !state.vanished) else {
+            // What holds no value begins no session, and waits for one that does.
+            if turn.is_none() && !state.vanished && state.delta.is_vacant() {
+                return Plan::Nothing;
+            }
             let delta = std::mem::take(&mut state.delta);
             return match turn {
                 Some(turn) if matches!(*turn, Turn::Login(_)) => Plan::Turn(turn, live, delta),
                 // What is set on a session that has vanished is dropped.
-                _ if state.vanished || delta.is_vacant() => Plan::Nothing,
+                _ if state.vanished => Plan::Nothing,
                 _ => Plan::Create(delta),
             };
         };
@@ -238,8 +243,10 @@ impl Session {
     /// The session has ended since it was looked at: what was to be saved is dropped.
     pub(crate) fn vanished(&self, key: Key) {
         let mut state = self.state();
-        state.vanished = true;
-        state.tell = false;
+        // A clone may have given it another id, or begun another session, in the meantime.
+        if state.live.as_ref().is_some_and(|live| live.key == key) {
+            (state.vanished, state.tell) = (true, false);
+        }
         drop(state);
         self.shared().tell(EventKind::Dropped, Some(key));
     }
@@ -286,7 +293,11 @@ impl Session {
             let next = Record(Kind::Next(Place::from(live.key)));
             slots.insert(1, next, Expiry::At(ends));
         });
-        done.await?;
+        match done.await {
+            // There is no room for another id; what is there can be saved all the same.
+            Err(error) if error.is_full() => result = Ok(None),
+            done => done?,
+        }
         let Some(record) = result? else { return self.save_live(live, delta).await };
         let mut state = self.state();
         state.live = Some(Live { record: record.into(), ..live });

@@ -4,7 +4,7 @@ use crate::backend::{Purpose, block_on};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Key;
-use crate::limits::REVOCATION_MEMORY;
+use crate::limits::{RENEWALS_FOLLOWED_MAX, REVOCATION_MEMORY};
 use crate::record::expiry::Expiry;
 use crate::session::events::{End, EventKind};
 use crate::session::handle::Session;
@@ -159,9 +159,13 @@ impl Shared {
         keep: Option<Key>,
     ) -> Result<(usize, u64)> {
         let list = owner_key(subject);
-        let keep = keep.map(Place::from);
         for _ in 0..TRIES {
             let record = self.backend.peek(&list).await?;
+            // After the list: a session that is moved from now on changes it.
+            let keep = match keep {
+                Some(key) => Some(Place::from(self.follow(key).await?)),
+                None => None,
+            };
             let seen = record.as_ref().and_then(|record| record.owner());
             let places: Vec<Place> = seen
                 .into_iter()
@@ -185,6 +189,18 @@ impl Shared {
             }
         }
         Err(contended())
+    }
+
+    /// Where renewals have moved the session that was under `key`.
+    async fn follow(&self, mut key: Key) -> Result<Key> {
+        for _ in 0..RENEWALS_FOLLOWED_MAX {
+            let record = self.backend.peek(&key).await?;
+            match record.as_ref().map(|record| &record.0) {
+                Some(Kind::Moved(to) | Kind::Next(to)) => key = to.key(),
+                _ => break,
+            }
+        }
+        Ok(key)
     }
 }
 

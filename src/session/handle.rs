@@ -173,7 +173,9 @@ impl Session {
     /// [`load`](Self::load).
     pub fn get<T: DeserializeOwned>(&self, key: impl Name<T>) -> Result<Option<T>> {
         let name = check(key.name())?;
-        self.loaded()?.see(name).map(|text| value::decode(name, text)).transpose()
+        // What decodes it is the application's, and may look at the session in its turn.
+        let text: Option<Box<str>> = self.loaded()?.see(name).map(Into::into);
+        text.map(|text| value::decode(name, &text)).transpose()
     }
 
     /// Sets a value; the last request to set a key wins. Costs its encoding.
@@ -251,9 +253,9 @@ impl Session {
         make: impl FnOnce() -> T,
     ) -> Result<T> {
         let name = check(key.name())?;
-        let found = self.loaded()?.see(name).map(|text| value::decode(name, text)).transpose()?;
-        if let Some(found) = found {
-            return Ok(found);
+        let text: Option<Box<str>> = self.loaded()?.see(name).map(Into::into);
+        if let Some(text) = text {
+            return value::decode(name, &text);
         }
         let made = make();
         let text = value::encode(name, &made)?;
@@ -308,7 +310,7 @@ impl Session {
     /// Those of [`load`](Self::load).
     pub fn is_empty(&self) -> Result<bool> {
         let state = self.loaded()?;
-        Ok(state.live.is_none() && state.turn.is_none() && state.view().len() == 0)
+        Ok(state.live.is_none() && state.turn.is_none() && state.delta.is_vacant())
     }
 
     /// Empties the dictionary and drops flash messages and an expiry of the session's own. Its id,

@@ -49,7 +49,8 @@ impl Unsaved {
 impl Session {
     /// Changes a value in the session itself, at once: of any number of parallel requests each sees
     /// the one before. What is not there begins as the type's default. Not undone by a response
-    /// that is an error. In a session that is not stored yet it is saved with the response.
+    /// that is an error. In a session that is not stored yet, and where somebody has just logged
+    /// in, it is saved with the response.
     ///
     /// `change` may be called more than once, and runs while others wait for the session: keep it
     /// short.
@@ -75,7 +76,7 @@ impl Session {
         let (target, unsaved, seen) = {
             let state = self.loaded()?;
             let seen: Option<Box<str>> = state.see(name).map(Into::into);
-            (state.target(), Unsaved::of(&state, name), seen)
+            (state.target_to_set(), Unsaved::of(&state, name), seen)
         };
         if let Some(target) = target {
             let changed = self.change_at(target, |body| {
@@ -121,7 +122,7 @@ impl Session {
             let changed = self.change_at(target, |body| {
                 let found: Option<Box<str>> = unsaved.or(body.data.get(name)).map(Into::into);
                 found.as_deref().map(judge).transpose()?;
-                if body.data.get(name).is_none() {
+                if found.is_none() || body.data.get(name).is_none() {
                     return Ok(Verdict::Keep(found));
                 }
                 body.data = body.data.with(name, None);
@@ -188,7 +189,6 @@ impl Session {
         match block_on(shared.change(Purpose::Change, target, change))? {
             Changed::Done(result, key, record) => {
                 let mut state = self.state();
-                state.modified = true;
                 state.wait_for(shared.settings.write_level);
                 if let Some(live) = &mut state.live {
                     live.moved |= live.key != key;
@@ -206,6 +206,7 @@ impl Session {
     /// What was set under this key is in the session already.
     fn saved(&self, name: &str) {
         let mut state = self.state();
+        state.modified = true;
         state.delta.forget(name);
         if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
             login.before.forget(name);

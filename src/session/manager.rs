@@ -335,9 +335,12 @@ impl Session {
     /// Waits until everything that was done for this request lasts as it should.
     pub(crate) async fn settle_wait(&self) -> Result<()> {
         let level = self.state().wait.take();
-        match level {
-            Some(level) => self.shared().backend.reach(level).await,
-            None => Ok(()),
+        let Some(level) = level else { return Ok(()) };
+        let reached = self.shared().backend.reach(level).await;
+        if reached.is_err() {
+            // Asked once more, it is not to say that all is well.
+            self.state().wait_for(level);
         }
+        reached
     }
 }

@@ -156,6 +156,12 @@ impl Owner {
     pub(crate) fn ends(&self) -> Option<Timestamp> {
         self.sessions.iter().map(|owned| owned.ends).max()
     }
+
+    /// Until when the list is kept, having been kept until `kept`: that there was a revocation is
+    /// still to be remembered when the sessions have ended. `None`: it can go.
+    pub(crate) fn until(&self, kept: Option<Timestamp>) -> Option<Timestamp> {
+        self.ends().max(kept.filter(|_| self.generation > 0))
+    }
 }
 
 impl Body {

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use crate::backend::Purpose;
 use crate::error::Result;
 use crate::id::Key;
+use crate::limits::RENEWALS_FOLLOWED_MAX;
 use crate::record::expiry::Expiry;
 use crate::session::record::{Body, Kind, Place, Record, owner_key};
 use crate::session::shared::Shared;
 use crate::store::Slots;
-
-/// Renewals that are followed from one id.
-const HOPS_MAX: usize = 8;
 
 /// A session that was found.
 #[derive(Clone)]
@@ -37,7 +35,7 @@ impl Shared {
     /// The session of an id; `None` if there is none, or no longer. Counts as an access.
     pub(crate) async fn resolve(&self, presented: Key) -> Result<Option<Live>> {
         let (mut key, mut moved, mut promoted) = (presented, false, false);
-        for _ in 0..HOPS_MAX {
+        for _ in 0..RENEWALS_FOLLOWED_MAX {
             let Some(record) = self.backend.get(&key).await? else { return Ok(None) };
             match &record.0 {
                 Kind::Session(_) => return Ok(Some(Live { key, record, moved, promoted })),
@@ -112,8 +110,8 @@ impl Shared {
             list.sessions.iter_mut().filter(|owned| owned.place == from).for_each(|owned| {
                 owned.place = to;
             });
-            let ends = list.ends().unwrap_or(body.ends);
-            slots.insert(index, Record(Kind::Owner(list)), Expiry::At(ends));
+            let until = list.until(slots.deadline(index)).unwrap_or(body.ends);
+            slots.insert(index, Record(Kind::Owner(list)), Expiry::At(until));
         }
         let terms = body.terms(self.idle_of(&body));
         slots.insert(0, Record(Kind::Session(body)), terms);

@@ -98,21 +98,19 @@ impl Session {
         let generation = list.map_or(0, |owner| owner.generation);
         let mut state = self.open()?;
         let other = state.subject().is_some_and(|other| other != subject);
-        let mut before = std::mem::take(&mut state.delta);
+        let (mut before, mut anew) = (std::mem::take(&mut state.delta), other);
         // What was set for somebody who is not to see it.
         if other {
             before = Delta::default();
         } else if let Some(Turn::Login(earlier)) = state.turn.take().map(|turn| *turn) {
             before = earlier.before.then(before);
+            anew = earlier.anew;
         }
         // What a page showed before the login is no proof of anything after it.
         state.delta.set(crate::session::CSRF_TOKEN, None);
-        state.turn = Some(Box::new(Turn::Login(LoggingIn {
-            subject: subject.into(),
-            generation,
-            clears,
-            before,
-        })));
+        let subject = subject.into();
+        let login = LoggingIn { subject, generation, clears, anew, before };
+        state.turn = Some(Box::new(Turn::Login(login)));
         state.change();
         Ok(())
     }
@@ -264,8 +262,8 @@ impl Session {
                 {
                     return Outcome::Refused(revoked(), Refusal::LoginRevoked);
                 }
-                let kept =
-                    old.filter(|body| body.subject().is_none_or(|had| had == &*login.subject));
+                let same = |had: &str| had == &*login.subject;
+                let kept = old.filter(|body| !login.anew && body.subject().is_none_or(same));
                 let continued = kept.is_some();
                 let mut body = kept.unwrap_or_else(|| shared.blank(now));
                 if (continued || plan.fresh)
@@ -309,8 +307,8 @@ impl Session {
                     && !plan.dead.contains(&owned.place)
             });
             list.sessions.push(Owned { place: new, ends: body.ends });
-            let ends = list.ends().unwrap_or(body.ends);
-            slots.insert(at, Record(Kind::Owner(list.clone())), Expiry::At(ends));
+            let until = list.until(slots.deadline(at)).unwrap_or(body.ends);
+            slots.insert(at, Record(Kind::Owner(list.clone())), Expiry::At(until));
         }
         if let (Some(at), Some(old)) = (plan.before, old) {
             super::owner::unlist(slots, at, &[old]);

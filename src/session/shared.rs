@@ -7,6 +7,7 @@ use crate::backend::{Backend, Purpose};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Key;
+use crate::limits::RENEWALS_FOLLOWED_MAX;
 use crate::log::Durability;
 use crate::session::events::{EventKind, Events, Refusal};
 use crate::session::record::{Body, Kind, Record};
@@ -68,9 +69,6 @@ pub(crate) enum Verdict<R> {
     SaveWith(R),
 }
 
-/// Renewals that are followed: more are not made within a grace.
-const HOPS_MAX: usize = 8;
-
 impl Shared {
     pub(crate) fn tell(&self, kind: EventKind, key: Option<Key>) {
         self.events.tell(kind, key, self.backend.now());
@@ -107,7 +105,7 @@ impl Shared {
         mut key: Key,
         mut change: impl FnMut(&mut Body) -> Result<Verdict<R>> + Send,
     ) -> Result<Changed<R>> {
-        for _ in 0..HOPS_MAX {
+        for _ in 0..RENEWALS_FOLLOWED_MAX {
             let mut step = Step::Gone;
             self.transact(purpose, &[key], |slots| step = self.step(slots, &mut change)).await?;
             match step {

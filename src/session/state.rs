@@ -26,6 +26,8 @@ pub(crate) struct LoggingIn {
     pub(crate) generation: u64,
     /// Revocations of everything, until then.
     pub(crate) clears: u64,
+    /// Somebody else was logged in, if only since earlier in the request: what there was goes.
+    pub(crate) anew: bool,
     /// What the request had changed before. It concerns the session that there was.
     pub(crate) before: Delta,
 }
@@ -65,14 +67,8 @@ impl State {
     }
 
     /// Whether the session that was loaded is no longer the one that what is set now belongs to.
-    fn starts_anew(&self) -> bool {
-        match self.turn.as_deref() {
-            Some(Turn::Login(login)) => self
-                .body()
-                .and_then(Body::subject)
-                .is_some_and(|subject| subject != &*login.subject),
-            _ => false,
-        }
+    pub(crate) fn starts_anew(&self) -> bool {
+        matches!(self.turn.as_deref(), Some(Turn::Login(login)) if login.anew)
     }
 
     /// What the request sees under a key, as JSON text.
@@ -146,6 +142,14 @@ impl State {
             return None;
         }
         self.live.as_ref().map(|live| live.key)
+    }
+
+    /// The same for a change that puts something in. Where somebody logs in and nobody had, that is
+    /// not for whoever knows the old id, and that may be who planted it.
+    pub(crate) fn target_to_set(&self) -> Option<Key> {
+        let arriving = matches!(self.turn.as_deref(), Some(Turn::Login(_)))
+            && self.body().is_some_and(|body| body.owner.is_none());
+        self.target().filter(|_| !arriving)
     }
 
     pub(crate) fn change(&mut self) {
