@@ -46,6 +46,7 @@
 //! | `base/` | immutable snapshot files; knows no values either |
 //! | `record/` | how a value becomes bytes, and how long it lives |
 //! | `fs/` | the file-system port; the only place that touches files, and the only `unsafe` |
+//! | `adapters/` | the session stores of other crates, over ours; behind a feature each |
 //! | `error` `limits` `clock` `id` `hash` `metrics` `sync` | what everybody uses |
 //! | `testing/` | a clock moved by hand and other fakes, behind the feature `testing` |
 //!
@@ -61,6 +62,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("sessile supports Linux only: it relies on CLOCK_BOOTTIME, flock and fallocate");
 
+#[cfg(any(
+    feature = "actix-session-0-11",
+    feature = "tower-sessions-0-14",
+    feature = "tower-sessions-0-15"
+))]
+pub mod adapters;
 mod base;
 mod clock;
 mod entropy;

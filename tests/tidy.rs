@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["record", "fs", "log", "base"]),
     ("testing", &["record", "fs", "log", "base", "store"]),
     ("web", &["record", "store"]),
+    ("adapters", &["record", "store"]),
     ("format", &[]),
 ];
 
