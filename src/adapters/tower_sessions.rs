@@ -207,3 +207,20 @@ macro_rules! adapter {
     };
 }
 pub(super) use adapter;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::block_on;
+
+    #[test]
+    fn a_generator_that_repeats_itself_is_an_error_in_the_end() {
+        let below = Source::builder().in_memory().unwrap();
+        let core = Core::new(&below);
+        let ends = OffsetDateTime::now_utc() + time::Duration::DAY;
+        let create = || block_on(core.create(7, || 7, &Data::new(), ends));
+        assert!(matches!(create(), Ok(7)));
+        assert!(matches!(create(), Err(Trouble::Backend(why)) if why.contains("8 new")));
+        assert_eq!(below.len(), 1);
+    }
+}

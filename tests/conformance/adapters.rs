@@ -80,7 +80,8 @@ macro_rules! tower_sessions {
 
                 async fn load(&self, id: &Id) -> Result<Option<Data>> {
                     let record = self.0.load(id).await?;
-                    let text = |(name, value): (String, serde_json::Value)| (name, value.to_string());
+                    let text =
+                        |(name, value): (String, serde_json::Value)| (name, value.to_string());
                     Ok(record.map(|record| record.data.into_iter().map(text).collect()))
                 }
 
