@@ -47,6 +47,7 @@
 //! | `record/` | how a value becomes bytes, and how long it lives |
 //! | `fs/` | the file-system port; the only place that touches files, and the only `unsafe` |
 //! | `web/` | HTTP, behind the features `tower` and `axum`: cookies, headers, requests of other sites |
+//! | `adapters/` | the session stores of other crates, over ours; behind a feature each |
 //! | `error` `limits` `clock` `id` `hash` `metrics` `sync` | what everybody uses |
 //! | `testing/` | a clock moved by hand and other fakes, behind the feature `testing` |
 //!
@@ -62,6 +63,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("sessile supports Linux only: it relies on CLOCK_BOOTTIME, flock and fallocate");
 
+#[cfg(any(
+    feature = "actix-session-0-11",
+    feature = "tower-sessions-0-14",
+    feature = "tower-sessions-0-15"
+))]
+pub mod adapters;
 #[cfg(feature = "session")]
 mod backend;
 mod base;

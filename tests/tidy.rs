@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("session", &["record", "fs", "log", "store", "backend"]),
     ("testing", &["record", "fs", "log", "base", "store"]),
     ("web", &["record", "log", "store", "session"]),
+    ("adapters", &["record", "log", "store", "backend", "session"]),
     ("format", &[]),
 ];
 

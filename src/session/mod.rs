@@ -41,7 +41,7 @@ mod key;
 mod manager;
 mod once;
 mod owner;
-mod record;
+pub(crate) mod record;
 mod resolve;
 mod rotate;
 mod shared;

@@ -1,6 +1,7 @@
 //! Fakes and models, for this crate's tests and for its users'.
 
 mod clock;
+pub mod conformance;
 #[cfg(feature = "__inside")]
 #[doc(hidden)]
 pub mod inside;
@@ -12,6 +13,7 @@ mod sim;
 #[cfg(any(loom, shuttle))]
 mod slow;
 mod trial;
+mod wait;
 
 pub use clock::ManualClock;
 pub use model::{ColdReads, Decision, Model, Seen};
@@ -21,3 +23,4 @@ pub use sim::{Call, Failure, Fault, Keep, Moment, ReadFault, SimFs, SyncFailure}
 #[cfg(any(loom, shuttle))]
 pub use slow::SlowFs;
 pub use trial::{End, Point, Setup, Trial};
+pub use wait::block_on;
