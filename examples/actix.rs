@@ -18,8 +18,8 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Form, Html};
 use actix_web::{App, HttpResponse, HttpServer};
 use serde::Deserialize;
-use sessile::Store;
 use sessile::adapters::actix_session_0_11::SessileStore;
+use sessile::session::Sessions;
 
 const VISITS: &str = "visits";
 const USER: &str = "user";
@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = std::env::args().skip_while(|argument| argument != "--listen").nth(1);
     let listen = listen.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
 
-    let store = Store::builder().open("var/sessions")?;
+    let store = Sessions::builder().open("var/sessions")?;
     let sessions = SessileStore::new(&store);
     let key = cookie_key(Path::new("var/actix.key"))?;
     let server = HttpServer::new(move || {

@@ -10,8 +10,8 @@ use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
 use axum::{Router, http::StatusCode};
 use serde::Deserialize;
-use sessile::Store;
 use sessile::adapters::tower_sessions_0_15::SessileStore;
+use sessile::session::Sessions;
 use time::Duration;
 use tower_sessions::{Expiry, Session, SessionManagerLayer, session};
 
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = std::env::args().skip_while(|argument| argument != "--listen").nth(1);
     let listen = listen.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
 
-    let store = Store::builder().open("var/sessions")?;
+    let store = Sessions::builder().open("var/sessions")?;
     let sessions = SessionManagerLayer::new(SessileStore::new(&store))
         .with_name("visits_sid")
         // Plain HTTP, on this machine only.

@@ -115,3 +115,14 @@ pub use store::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples in the page on switching, compiled and run as tests.
+#[cfg(all(
+    doctest,
+    feature = "actix-session-0-11",
+    feature = "bincode",
+    feature = "testing",
+    feature = "tower-sessions-0-15"
+))]
+#[doc = include_str!("../docs/switching.md")]
+struct Switching;

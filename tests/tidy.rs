@@ -435,9 +435,14 @@ fn the_project_speaks_of_itself_alone() {
 fn the_documents_name_files_that_are_there() {
     let folders = ["src/", "tests/", "benches/", "docs/", "examples/", ".ci/"];
     let mut found = Vec::new();
-    for document in
-        ["README.md", "CHANGELOG.md", "docs/dependencies.md", "docs/durability.md", "src/lib.rs"]
-    {
+    for document in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/dependencies.md",
+        "docs/durability.md",
+        "docs/switching.md",
+        "src/lib.rs",
+    ] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         let paths = quoted.filter(|quoted| folders.iter().any(|folder| quoted.starts_with(folder)));

@@ -134,3 +134,23 @@ impl SessionStore for SessileStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::block_on;
+
+    #[test]
+    fn what_is_no_session_is_an_error_and_not_an_empty_session() {
+        let store = SessileStore::new(&Sessions::builder().in_memory().unwrap());
+        for bytes in ["", "[]", "{\"user\":1}", "{}x", "null"] {
+            block_on(store.0.remove(key("some id"))).unwrap();
+            let put = store.0.create(key("some id"), bytes.into(), Expiry::Default);
+            assert!(block_on(put).unwrap());
+            let some = SessionKey::try_from("some id".to_owned()).unwrap();
+            let error = block_on(store.load(&some)).unwrap_err();
+            assert!(matches!(error, LoadError::Other(_)), "{bytes}: {error:?}");
+            assert!(!format!("{error:?}").contains("some id"), "{error:?}");
+        }
+    }
+}

@@ -224,4 +224,20 @@ mod tests {
         assert!(matches!(create(), Err(Trouble::Backend(why)) if why.contains("8 new")));
         assert_eq!(below.stats().sessions, 1);
     }
+
+    #[test]
+    fn what_is_no_session_is_an_error_and_not_an_empty_session() {
+        let core = Core::new(&crate::session::Sessions::builder().in_memory().unwrap());
+        for (id, bytes) in
+            (0..).zip(["", "{}", "[1,2]", "[1,2,[]]", "[1,2000000000,{}]", "[1,2,{}]x"])
+        {
+            let put = core.backend.create(key(id), bytes.into(), Expiry::Default);
+            assert!(block_on(put).unwrap());
+            let error = block_on(core.load(id)).map(drop);
+            assert!(matches!(error, Err(Trouble::Decode(_))), "{bytes}");
+            assert!(
+                block_on(core.delete(id)).is_ok() && matches!(block_on(core.load(id)), Ok(None))
+            );
+        }
+    }
 }

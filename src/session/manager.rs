@@ -8,6 +8,7 @@ use crate::backend::{Records, block_on};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::id::{Id, Key};
+use crate::log::Durability;
 use crate::metrics::Stats;
 use crate::session::builder::SessionsBuilder;
 use crate::session::commit::Wish;
@@ -232,6 +233,14 @@ impl Sessions {
     /// The time as the store sees it.
     pub fn now(&self) -> Timestamp {
         self.0.now()
+    }
+
+    /// Returns when everything that happened before is on disk.
+    ///
+    /// # Errors
+    /// As [`Store::sync`](crate::Store::sync).
+    pub fn sync(&self) -> Result<()> {
+        block_on(self.0.backend.reach(Durability::Power))
     }
 
     /// Writes what is in memory, and lets the directory go. What is called afterwards

@@ -18,24 +18,26 @@ mod tower_web;
 
 use std::sync::Arc;
 
+use sessile::Background;
+use sessile::session::Sessions;
 use sessile::testing::SimFs;
-use sessile::{Background, Store};
 
-type Bytes = Store<Vec<u8>>;
+type Bytes = Sessions;
 
 fn in_memory() -> Bytes {
-    Store::builder().in_memory().unwrap()
+    Sessions::builder().in_memory().unwrap()
 }
 
 /// A store on a simulated disk, with nobody working in the background.
 fn on_disk(fs: &SimFs) -> Bytes {
-    let builder = Store::builder().background(Background::Callers);
+    let builder = Sessions::builder().store(|store| store.background(Background::Callers));
     builder.open_fs(Arc::new(fs.clone())).unwrap()
 }
 
 /// A store whose records may have 1024 bytes.
 fn small(fs: &SimFs) -> Bytes {
-    let builder = Store::builder().background(Background::Callers).max_value_bytes(1 << 10);
+    let builder = Sessions::builder()
+        .store(|store| store.background(Background::Callers).max_value_bytes(1 << 10));
     builder.open_fs(Arc::new(fs.clone())).unwrap()
 }
 

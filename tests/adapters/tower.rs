@@ -7,7 +7,6 @@ macro_rules! tests {
             use std::collections::HashMap;
 
             use serde_json::json;
-            use sessile::Key;
             use sessile::adapters::$version::SessileStore;
             use sessile::testing::{Keep, SimFs, block_on};
             use time::{Duration, OffsetDateTime};
@@ -35,7 +34,7 @@ macro_rules! tests {
                 let planted = record("mallory");
                 block_on(store.save(&planted)).unwrap();
                 assert_eq!(block_on(store.load(&planted.id)).unwrap(), None);
-                assert_eq!((below.len(), store.dropped_saves()), (0, 1));
+                assert_eq!((below.stats().sessions, store.dropped_saves()), (0, 1));
             }
 
             #[test]
@@ -48,7 +47,7 @@ macro_rules! tests {
                 slow.data.insert("cart".to_owned(), json!(["tea"]));
                 block_on(store.save(&slow)).unwrap();
                 assert_eq!(block_on(store.load(&session.id)).unwrap(), None);
-                assert_eq!((below.len(), store.dropped_saves()), (0, 1));
+                assert_eq!((below.stats().sessions, store.dropped_saves()), (0, 1));
                 // Clones count together; another adapter over the same store has its own figure.
                 assert_eq!(store.clone().dropped_saves(), 1);
                 assert_eq!(SessileStore::new(&below).dropped_saves(), 0);
@@ -113,7 +112,7 @@ macro_rules! tests {
                 let session = created(&store, "ada");
                 block_on(store.save(&session)).unwrap();
                 block_on(store.load(&session.id)).unwrap().unwrap();
-                below.flush().unwrap();
+                below.close().unwrap();
                 assert!(disk_holds(&fs, b"ada"), "looked in the wrong place");
                 assert!(!disk_holds(&fs, &session.id.0.to_le_bytes()));
                 assert!(!disk_holds(&fs, &session.id.0.to_be_bytes()));
@@ -121,23 +120,6 @@ macro_rules! tests {
                 let printed = format!("{store:?} {below:?} {:?}", below.stats());
                 assert!(!printed.contains(&session.id.to_string()), "{printed}");
                 assert!(!printed.contains(&session.id.0.to_string()), "{printed}");
-            }
-
-            #[test]
-            fn what_is_no_session_is_an_error_and_not_an_empty_session() {
-                let below = in_memory();
-                let store = SessileStore::new(&below);
-                for bytes in ["", "{}", "[1,2]", "[1,2,[]]", "[1,2000000000,{}]", "[1,2,{}]x"] {
-                    let id = Id::default();
-                    let tag = b"sessile/tower-sessions/v1\0".as_slice();
-                    let key = Key::of([tag, &id.0.to_le_bytes()].concat());
-                    below.insert(key, bytes.into()).unwrap();
-                    let error = block_on(store.load(&id)).unwrap_err();
-                    assert!(matches!(error, Error::Decode(_)), "{bytes}: {error}");
-                    assert!(!error.to_string().contains(&id.to_string()), "{error}");
-                    block_on(store.delete(&id)).unwrap();
-                    assert_eq!(block_on(store.load(&id)).unwrap(), None);
-                }
             }
 
             #[test]
@@ -155,7 +137,7 @@ macro_rules! tests {
                     assert!(error.to_string().contains("1024"), "{error}");
                 }
                 assert_eq!(block_on(store.load(&session.id)).unwrap(), Some(session));
-                assert_eq!(below.len(), 1);
+                assert_eq!(below.stats().sessions, 1);
             }
 
             #[test]

@@ -103,7 +103,7 @@ fn a_session_is_set_read_cycled_and_flushed() {
     run(async {
         let app = app();
         assert_eq!(app.ask("/", None).await, ("nobody".to_owned(), None));
-        assert_eq!(app.below.len(), 0, "a visitor who does nothing costs nothing");
+        assert_eq!(app.below.stats().sessions, 0, "a visitor who does nothing costs nothing");
 
         let (_, first) = app.ask("/login", None).await;
         let first = first.unwrap();
@@ -114,14 +114,14 @@ fn a_session_is_set_read_cycled_and_flushed() {
         assert_ne!(first, second);
         assert_eq!(app.ask("/", Some(&first)).await.0, "nobody", "the old id still works");
         assert_eq!(app.ask("/", Some(&second)).await.0, "ada");
-        assert_eq!(app.below.len(), 1);
+        assert_eq!(app.below.stats().sessions, 1);
 
         assert_eq!(
             app.ask("/logout", Some(&second)).await,
             ("out".to_owned(), Some(String::new()))
         );
         assert_eq!(app.ask("/", Some(&second)).await.0, "nobody");
-        assert_eq!((app.below.len(), app.store.dropped_saves()), (0, 0));
+        assert_eq!((app.below.stats().sessions, app.store.dropped_saves()), (0, 0));
     });
 }
 
@@ -132,7 +132,7 @@ fn r01_clear_before_the_first_read_begins_no_session_under_a_planted_id() {
         let planted = tower_sessions::session::Id::default().to_string();
         app.ask("/clear-first", Some(&planted)).await;
         assert_eq!(app.ask("/", Some(&planted)).await.0, "nobody");
-        assert_eq!((app.below.len(), app.store.dropped_saves()), (0, 1));
+        assert_eq!((app.below.stats().sessions, app.store.dropped_saves()), (0, 1));
     });
 }
 
@@ -148,6 +148,6 @@ fn r04_a_slow_request_does_not_undo_a_logout() {
         app.gate.open.notify_one();
         assert_eq!(slow.await.unwrap().0, "bought", "a dropped save is no error");
         assert_eq!(app.ask("/", Some(&id)).await.0, "nobody");
-        assert_eq!((app.below.len(), app.store.dropped_saves()), (0, 1));
+        assert_eq!((app.below.stats().sessions, app.store.dropped_saves()), (0, 1));
     });
 }

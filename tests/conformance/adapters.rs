@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sessile::session::Sessions;
 use sessile::testing::conformance::{Collision, Data, Result, Subject, check};
 use sessile::testing::{ManualClock, SimFs};
-use sessile::{Background, Clock, Id, Store};
+use sessile::{Background, Clock, Id};
 
-type Bytes = Store<Vec<u8>>;
+type Bytes = Sessions;
 
 /// The store below an adapter, which is in memory or on a simulated disk.
 struct Below {
@@ -33,9 +34,12 @@ impl Below {
 }
 
 fn open(clock: &ManualClock, fs: Option<&SimFs>) -> Bytes {
-    let builder = Store::builder().clock(clock.clone());
+    let builder = Sessions::builder().store(|store| store.clock(clock.clone()));
     match fs {
-        Some(fs) => builder.background(Background::Callers).open_fs(Arc::new(fs.clone())).unwrap(),
+        Some(fs) => builder
+            .store(|store| store.background(Background::Callers))
+            .open_fs(Arc::new(fs.clone()))
+            .unwrap(),
         None => builder.in_memory().unwrap(),
     }
 }
@@ -103,7 +107,7 @@ macro_rules! tower_sessions {
                 }
 
                 async fn held(&self) -> Result<Option<u64>> {
-                    Ok(Some(self.1.store.len()))
+                    Ok(Some(self.1.store.stats().sessions))
                 }
 
                 async fn collide(
@@ -201,7 +205,7 @@ mod actix_session_0_11 {
         }
 
         async fn held(&self) -> Result<Option<u64>> {
-            Ok(Some(self.1.store.len()))
+            Ok(Some(self.1.store.stats().sessions))
         }
 
         /// As the middleware does for `Session::renew`.
