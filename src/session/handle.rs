@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::limits::SESSION_KEYS_MAX;
 use crate::record::expiry::check as check_duration;
-use crate::session::delta::check_count;
+use crate::session::delta::{check_count, check_size};
 use crate::session::key::{Name, check};
 use crate::session::record::{Flash, SessionExpiry};
 use crate::session::shared::Shared;
@@ -187,15 +187,7 @@ impl Session {
         let view = state.view();
         let replaced = view.get(name).map(|old| old.len() + name.len());
         let size = view.size() + name.len() + text.len() - replaced.unwrap_or(0);
-        if size > most {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "with {name:?} the session would have {size} bytes and the limit is {most}; \
-                     raise `max_value_bytes` or store less"
-                ),
-            ));
-        }
+        check_size(name, size, most)?;
         let added = usize::from(replaced.is_none());
         if view.len() + added > SESSION_KEYS_MAX { check_count(view.len() + added) } else { Ok(()) }
     }
