@@ -126,3 +126,18 @@ pub(crate) fn check_count(keys: usize) -> Result<()> {
     }
     Ok(())
 }
+
+/// # Errors
+/// `is_too_large` for a dictionary of more than `most` bytes, to which `name` was the last straw.
+pub(crate) fn check_size(name: &str, size: usize, most: usize) -> Result<()> {
+    if size > most {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!(
+                "with {name:?} the session would have {size} bytes and the limit is {most}; raise \
+                 `max_value_bytes` or store less"
+            ),
+        ));
+    }
+    Ok(())
+}

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::limits::SESSION_KEYS_MAX;
 use crate::record::expiry::check as check_duration;
-use crate::session::delta::check_count;
+use crate::session::delta::{check_count, check_size};
 use crate::session::dict::Dict;
 use crate::session::key::{Name, check};
 use crate::session::record::{Flash, SessionExpiry};
@@ -205,23 +205,12 @@ impl Session {
         let most = self.shared().settings.max_value_bytes;
         // An upper bound, which is as good as always enough.
         let (keys, bytes) = state.at_most();
-        let size = bytes + Dict::cost(name, text);
-        if size <= most && keys < SESSION_KEYS_MAX {
+        if bytes + Dict::cost(name, text) <= most && keys < SESSION_KEYS_MAX {
             return Ok(());
         }
         let view = state.view().with(name, Some(text));
         check_count(view.len())?;
-        if view.size() > most {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "with {name:?} the session would have {} bytes and the limit is {most}; raise \
-                     `max_value_bytes` or store less",
-                    view.size()
-                ),
-            ));
-        }
-        Ok(())
+        check_size(name, view.size(), most)
     }
 
     /// Takes a key out; false if it was not there.

@@ -8,7 +8,7 @@ use crate::backend::{Purpose, block_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Key;
 use crate::session::commit::Wish;
-use crate::session::delta::{Known, check_count};
+use crate::session::delta::{Known, check_count, check_size};
 use crate::session::handle::Session;
 use crate::session::key::{Name, check};
 use crate::session::record::{Body, Flash};
@@ -78,11 +78,13 @@ impl Session {
             let seen: Option<Box<str>> = state.see(name).map(Into::into);
             (state.target_to_set(), Unsaved::of(&state, name), seen)
         };
+        let most = self.shared().settings.max_value_bytes;
         if let Some(target) = target {
             let changed = self.change_at(target, |body| {
                 let (result, text) = run(unsaved.or(body.data.get(name)))?;
                 body.data = body.data.with(name, Some(&text));
                 check_count(body.data.len())?;
+                check_size(name, body.data.size(), most)?;
                 Ok(Verdict::Save(result))
             })?;
             if let Some(result) = changed {

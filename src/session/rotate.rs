@@ -287,7 +287,7 @@ impl Session {
         for at in [plan.old].into_iter().flatten().chain(plan.extra.clone()) {
             slots.remove(at);
         }
-        self.relist(slots, plan, &mut list, &body);
+        self.relist(slots, plan, turn, &mut list, &body);
         let terms = body.terms(shared.idle_of(&body));
         let record = Record(Kind::Session(body));
         slots.insert(0, record.clone(), terms);
@@ -295,18 +295,32 @@ impl Session {
     }
 
     /// Brings the lists of the owners up to date.
-    fn relist(&self, slots: &mut Slots<Record>, plan: &Plan, list: &mut Owner, body: &Body) {
+    fn relist(
+        &self,
+        slots: &mut Slots<Record>,
+        plan: &Plan,
+        turn: &Turn,
+        list: &mut Owner,
+        body: &Body,
+    ) {
         let now = self.shared().now();
         let place = |at: usize| plan.keys.get(at).copied().map(Place::from);
         let old = plan.old.and_then(place);
         if let (Some(at), Some(new)) = (plan.owner, place(0)) {
+            let owned = Owned { place: new, ends: body.ends };
+            // Only a login is a reason to come last.
+            let stays =
+                |owned: &&mut Owned| matches!(turn, Turn::Cycle) && Some(owned.place) == old;
+            let stayed = list.sessions.iter_mut().find(stays).map(|found| *found = owned).is_some();
             list.sessions.retain(|owned| {
                 owned.ends > now
                     && Some(owned.place) != old
                     && !plan.displaced.contains(&owned.place)
                     && !plan.dead.contains(&owned.place)
             });
-            list.sessions.push(Owned { place: new, ends: body.ends });
+            if !stayed {
+                list.sessions.push(owned);
+            }
             let until = list.until(slots.deadline(at)).unwrap_or(body.ends);
             slots.insert(at, Record(Kind::Owner(list.clone())), Expiry::At(until));
         }
