@@ -163,8 +163,10 @@ impl Session {
             flashes = changed.unwrap_or_default();
         }
         let mut state = self.state();
+        let cleared = state.delta.cleared;
         if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
-            flashes.append(&mut login.before.flashes);
+            let left = std::mem::take(&mut login.before.flashes);
+            flashes.extend(left.into_iter().filter(|_| !cleared));
         }
         flashes.append(&mut state.delta.flashes);
         state.modified |= !flashes.is_empty();

@@ -266,7 +266,7 @@ impl Session {
                 let kept = old.filter(|body| !login.anew && body.subject().is_none_or(same));
                 let continued = kept.is_some();
                 let mut body = kept.unwrap_or_else(|| shared.blank(now));
-                if (continued || plan.fresh)
+                if (continued || plan.fresh || login.anew)
                     && let Err(error) = login.before.apply(&mut body)
                 {
                     return Outcome::Failed(error);

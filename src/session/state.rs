@@ -28,7 +28,8 @@ pub(crate) struct LoggingIn {
     pub(crate) clears: u64,
     /// Somebody else was logged in, if only since earlier in the request: what there was goes.
     pub(crate) anew: bool,
-    /// What the request had changed before. It concerns the session that there was.
+    /// What the request had changed before. It concerns the session that there was, or, if this
+    /// one starts anew, what was set in it so far.
     pub(crate) before: Delta,
 }
 
@@ -78,13 +79,11 @@ impl State {
             Known::Gone => return None,
             Known::Unknown => {}
         }
-        if self.starts_anew() {
-            return None;
-        }
         if let Some(Turn::Login(login)) = self.turn.as_deref() {
             match login.before.known(key) {
                 Known::Set(value) => return Some(value),
                 Known::Gone => return None,
+                Known::Unknown if login.anew => return None,
                 Known::Unknown => {}
             }
         }
@@ -93,12 +92,10 @@ impl State {
 
     /// The dictionary as the request sees it.
     pub(crate) fn view(&self) -> crate::session::dict::Dict {
-        let mut data = Default::default();
-        if !self.starts_anew() {
-            data = self.body().map(|body| body.data.clone()).unwrap_or_default();
-            if let Some(Turn::Login(login)) = self.turn.as_deref() {
-                data = login.before.over(&data);
-            }
+        let body = self.body().filter(|_| !self.starts_anew());
+        let mut data = body.map(|body| body.data.clone()).unwrap_or_default();
+        if let Some(Turn::Login(login)) = self.turn.as_deref() {
+            data = login.before.over(&data);
         }
         self.delta.over(&data)
     }
@@ -115,12 +112,14 @@ impl State {
     }
 
     pub(crate) fn expiry(&self) -> SessionExpiry {
-        let kept = || match (self.starts_anew() || self.delta.cleared, self.turn.as_deref()) {
-            (true, _) => SessionExpiry::Default,
-            (_, Some(Turn::Login(login))) if login.before.expiry.is_some() => {
+        let kept = || match self.turn.as_deref() {
+            _ if self.delta.cleared => SessionExpiry::Default,
+            Some(Turn::Login(login)) if login.before.expiry.is_some() => {
                 login.before.expiry.unwrap_or_default()
             }
-            (_, Some(Turn::Login(login))) if login.before.cleared => SessionExpiry::Default,
+            Some(Turn::Login(login)) if login.before.cleared || login.anew => {
+                SessionExpiry::Default
+            }
             _ => self.body().map(|body| body.expiry).unwrap_or_default(),
         };
         self.delta.expiry.unwrap_or_else(kept)

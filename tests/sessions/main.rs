@@ -9,8 +9,12 @@
     any(feature = "bincode", feature = "postcard", feature = "json")
 ))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![allow(dropping_copy_types, reason = "what a call returns does not matter there")]
 
+mod cases;
+mod closures;
 mod futures;
+mod lifetimes;
 mod owners;
 mod planted;
 mod races;

@@ -361,6 +361,7 @@ proptest! {
             model.check();
         }
         model.check_ids();
+        model.touch_all();
         model.world.kill();
         model.check();
     }

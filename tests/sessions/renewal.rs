@@ -275,7 +275,7 @@ fn a_revocation_is_remembered_though_the_sessions_that_were_spared_end_soon() {
     // What these two do to the list does not shorten its memory.
     let short = world.logged_in("ada");
     world.load(&short).logout().unwrap();
-    drop(world.logged_in("ada"));
+    world.logged_in("ada");
     world.clock.advance(20 * MINUTE);
     let error = slow.save().unwrap_err();
     assert!(error.is_interrupted(), "{error}");

@@ -1,14 +1,12 @@
 //! What a dictionary takes and gives back: types, limits, names, closures, lifetimes.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use sessile::Timestamp;
 use sessile::session::{Session, SessionExpiry, SessionKey, Sessions};
 
-use crate::support::within;
-use crate::{DAY, HOUR, LONG, MINUTE, SECOND, World, get, in_memory};
+use crate::{DAY, HOUR, MINUTE, SECOND, World, get, in_memory};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Cart {
@@ -84,20 +82,32 @@ fn numbers_and_texts_come_back_as_they_were() {
         world.kill();
         assert_eq!(world.load(&id).get::<T>("k").unwrap(), Some(value));
     }
-    [u64::MIN, u64::MAX].map(same);
-    [i64::MIN, i64::MAX].map(same);
-    [u128::MAX, 0].map(same);
-    [i128::MIN, i128::MAX].map(same);
-    [f64::MIN, f64::MAX, f64::MIN_POSITIVE, f64::EPSILON, 5e-324, 0.1 + 0.2, -0.0].map(same);
-    [f32::MIN, f32::MAX, f32::MIN_POSITIVE].map(same);
-    ["", "\0", "\u{feff}", "\u{10ffff}", "\"\\/\u{8}\u{2028}", "żółć", "👩‍👩‍👧‍👦"]
-        .map(str::to_owned)
-        .map(same);
+    for value in [u64::MIN, u64::MAX] {
+        same(value);
+    }
+    for value in [i64::MIN, i64::MAX] {
+        same(value);
+    }
+    for value in [u128::MAX, 0] {
+        same(value);
+    }
+    for value in [i128::MIN, i128::MAX] {
+        same(value);
+    }
+    for value in [f64::MIN, f64::MAX, f64::MIN_POSITIVE, f64::EPSILON, 5e-324, 0.1 + 0.2, -0.0] {
+        same(value);
+    }
+    for value in [f32::MIN, f32::MAX, f32::MIN_POSITIVE] {
+        same(value);
+    }
+    for text in ["", "\0", "\u{feff}", "\u{10ffff}", "\"\\/\u{8}\u{2028}", "żółć", "👩‍👩‍👧‍👦"]
+    {
+        same(text.to_owned());
+    }
     same(char::MAX);
     same(vec![(); 3]);
     same(Some(Some(1)));
     same((1, "a".to_owned(), [true, false]));
-    let _ = ();
 }
 
 #[test]
@@ -205,135 +215,6 @@ fn a_value_that_is_too_large_is_refused_before_anything_changes() {
         session.save().unwrap();
         assert_eq!(session.get::<String>("half").unwrap().unwrap().len(), 3000);
     }
-}
-
-#[test]
-fn a_closure_that_panics_changes_nothing() {
-    let world = World::new();
-    let id = world.saved(1);
-    for session in [world.load(&id), world.sessions.create()] {
-        session.insert("mine", 5).unwrap();
-        let before = session.len().unwrap();
-        let panicking = || {
-            session.update("k", |k: &mut i64| {
-                *k = 99;
-                if *k == 99 {
-                    panic!("in the closure")
-                }
-            })
-        };
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panicking)).is_err());
-        assert_eq!((session.len().unwrap(), get(&session, "mine")), (before, Some(5)));
-        session.update("k", |k: &mut i64| *k += 1).unwrap();
-        session.save().unwrap();
-    }
-    assert_eq!(get(&world.load(&id), "k"), Some(2));
-    let other = world.saved(3);
-    assert_eq!(get(&world.load(&other), "k"), Some(3), "the store goes on");
-}
-
-#[test]
-fn a_call_of_the_store_from_inside_a_closure_is_an_error_and_no_deadlock() {
-    within(LONG, || {
-        let world = World::new();
-        let id = world.saved(1);
-        let (session, other) = (world.load(&id), world.load(&world.saved(2)));
-        let seen = session
-            .update("k", |k: &mut i64| {
-                *k += 1;
-                let calls: [bool; 6] = [
-                    world.sessions.load(&id).is_err_and(|error| error.is_reentrant()),
-                    world.sessions.revoke_owner("ada").is_err_and(|error| error.is_reentrant()),
-                    session
-                        .update("k", |k: &mut i64| *k += 1)
-                        .is_err_and(|error| error.is_reentrant()),
-                    session.pop::<i64>("k").is_err_and(|error| error.is_reentrant()),
-                    other.logout().is_err_and(|error| error.is_reentrant()),
-                    session.login("ada").is_err_and(|error| error.is_reentrant()),
-                ];
-                // These touch no store; they are not to lock anybody out.
-                let _ = (session.get::<i64>("k"), session.is_new(), format!("{session:?}"));
-                calls
-            })
-            .unwrap();
-        assert_eq!(seen, [true; 6]);
-        assert_eq!(get(&world.load(&id), "k"), Some(2));
-        session.get_or_insert_with("new", || get(&session, "k").unwrap()).unwrap();
-        assert_eq!(get(&session, "new"), Some(2));
-    });
-}
-
-thread_local! {
-    static LOOKED_AT: RefCell<Option<Session>> = const { RefCell::new(None) };
-}
-
-/// A value whose decoding and encoding look at the session.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Curious(i64);
-
-impl Curious {
-    fn look() {
-        let session = LOOKED_AT.with_borrow(Clone::clone);
-        drop(session.map(|session| (session.contains("k"), format!("{session:?}"))));
-    }
-}
-
-impl Serialize for Curious {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Curious::look();
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Curious {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Curious::look();
-        i64::deserialize(deserializer).map(Curious)
-    }
-}
-
-#[test]
-fn no_lock_of_the_session_is_held_while_a_value_is_encoded_or_decoded() {
-    within(LONG, || {
-        let world = World::new();
-        for session in [world.load(&world.saved(1)), world.sessions.create()] {
-            LOOKED_AT.set(Some(session.clone()));
-            session.insert("k", Curious(1)).unwrap();
-            assert_eq!(session.get("k").unwrap(), Some(Curious(1)));
-            session.update("k", |k: &mut Curious| k.0 += 1).unwrap();
-            assert_eq!(session.get_or_insert_with("k", Curious::default).unwrap(), Curious(2));
-            assert_eq!(session.pop("k").unwrap(), Some(Curious(2)));
-            LOOKED_AT.set(None);
-        }
-    });
-}
-
-#[test]
-fn the_callback_of_events_is_called_without_a_lock() {
-    within(LONG, || {
-        let known = std::sync::Arc::new(std::sync::Mutex::new(Vec::<Session>::new()));
-        let seen = known.clone();
-        let look = move |_: &sessile::session::Event| {
-            let sessions = seen.lock().unwrap().clone();
-            for session in &sessions {
-                let _ = (session.is_modified(), format!("{session:?}"));
-            }
-        };
-        let sessions = Sessions::builder().on_event(look).in_memory().unwrap();
-        let session = sessions.create();
-        known.lock().unwrap().push(session.clone());
-        session.insert("k", 1).unwrap();
-        let id = session.save().unwrap().unwrap();
-        let other = sessions.load(&id).unwrap().unwrap();
-        known.lock().unwrap().push(other.clone());
-        session.login("ada").unwrap();
-        session.save().unwrap();
-        other.insert("k", 2).unwrap();
-        other.save().unwrap();
-        session.revoke_others().unwrap();
-        session.logout().unwrap();
-        assert_eq!(sessions.counts().dropped, 1);
-    });
 }
 
 #[test]
@@ -512,4 +393,14 @@ fn large_values_in_memory_and_the_limit_together() {
     session.save().unwrap();
     let grow = |text: &mut String| text.push_str(&"y".repeat(10_000));
     assert!(session.update("l", grow).unwrap_err().is_too_large());
+}
+
+#[test]
+fn a_flash_before_a_login_is_cleared_too() {
+    let world = World::new();
+    let session = world.sessions.create();
+    session.flash("info", "hello").unwrap();
+    session.login("ada").unwrap();
+    session.clear().unwrap();
+    assert_eq!(session.take_flashes().unwrap(), []);
 }
