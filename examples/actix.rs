@@ -75,8 +75,11 @@ fn cookie_key(path: &Path) -> io::Result<Key> {
     }
 }
 
-#[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    actix_web::rt::System::new().block_on(serve())
+}
+
+async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let listen = std::env::args().skip_while(|argument| argument != "--listen").nth(1);
     let listen = listen.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
 

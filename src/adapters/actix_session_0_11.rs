@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
-use time::Duration;
+use actix_web::cookie::time::Duration;
 
 use super::backend::{Backend, TRIES};
 use crate::clock::Timestamp;

@@ -127,7 +127,7 @@ impl State {
             Fault::NeverEnds => Duration::MAX / 2,
             _ => Duration::ZERO,
         };
-        let early = Duration::from_secs(if fault == Fault::EndsEarly { 2 } else { 0 });
+        let early = Duration::from_secs(if fault == Fault::EndsEarly { 4 } else { 0 });
         let session = self.sessions.get(&id);
         session.is_some_and(|(_, ends)| ends.saturating_add(slack) > self.now + early)
     }
