@@ -63,7 +63,7 @@ fn verdict(goal: Option<Goal>, figure: f64) -> String {
 /// The names of the table's columns.
 pub fn head() -> String {
     format!(
-        "{:<11}{:<30}{:>8} {:<7}{:>17}  {:<12}{:<24}{:>8}  {:>6}{:>13}  goal",
+        "{:<11}{:<31}{:>8} {:<7}{:>17}  {:<12}{:<24}{:>8}  {:>6}{:>13}  goal",
         "work", "what", "sessile", "unit", "quartiles", "goal", "beside", "", "ratio", "quartiles"
     )
 }
@@ -81,7 +81,7 @@ impl Line {
     pub fn row(&self) -> String {
         let Spread { median, low, high } = self.figure;
         let mut row = format!(
-            "{:<11}{:<30}{:>8} {:<7}{:>17}  {:<12}",
+            "{:<11}{:<31}{:>8} {:<7}{:>17}  {:<12}",
             self.work,
             self.what,
             number(median),

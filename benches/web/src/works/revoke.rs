@@ -47,18 +47,21 @@ pub fn run(bench: &Bench, print: &mut dyn FnMut(Line)) -> Result<()> {
         }
     }
     sessions.close()?;
-    let sync = Spread::of(bare.iter().copied()).median;
     let mut line =
-        Line::new("revoke", "ten sessions at Power", "µs", Spread::of(ours.iter().copied()))
-            .goal(Some(Goal::AtMost(GOAL + sync)));
-    line.more.push(("beyond-the-sync", Spread::of(above(&ours, &bare)).median));
+        Line::new("revoke", "ten sessions at Power", "µs", Spread::of(ours.iter().copied()));
     line.rival = Some(Rival {
         name: "one fdatasync",
-        figure: sync,
+        figure: Spread::of(bare.iter().copied()).median,
         ratio: Spread::of_ratio(&ours, &bare),
         goal: None,
     });
     print(line);
+    // Pair by pair, since a disk is not the same for long.
+    let beyond = Spread::of(above(&ours, &bare));
+    print(
+        Line::new("revoke", "at Power, beyond one fdatasync", "µs", beyond)
+            .goal(Some(Goal::AtMost(GOAL))),
+    );
     Ok(())
 }
 
