@@ -33,7 +33,7 @@ Measures what sessions cost a web server, beside tower-sessions, in interleaved 
 usage: web [--quick] [--json] [--dir DIR] [WORK...]
 
   WORK      middleware, lookup, revoke, visits; all of them if none is named
-  --quick   fewer rounds: about a minute for everything, instead of five
+  --quick   fewer rounds: a minute and a half for everything, instead of five
   --json    one JSON object for each measurement, instead of a table
   --dir     where the stores lie while they are measured (default: the system's temporary
             folder); on a disk, not in memory, or what a sync costs cannot be seen

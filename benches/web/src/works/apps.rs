@@ -27,6 +27,11 @@ pub fn bare() -> Router {
     Router::new().route("/untouched", get(untouched))
 }
 
+/// A layer that does nothing: what axum itself takes for any layer.
+pub fn layered() -> Router {
+    bare().layer(tower_layer::Identity::new())
+}
+
 pub fn sessile(sessions: Sessions) -> Router {
     use sessile::Error;
     use sessile::session::Session;

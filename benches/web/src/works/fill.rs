@@ -1,6 +1,8 @@
 //! A store with very many sessions, some of which belong to owners who have ten each.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sessile::session::{Sessions, SessionsBuilder};
 use sessile::{Durability, Id};
@@ -9,6 +11,13 @@ use crate::Result;
 
 /// Sessions of each owner.
 pub const EACH: usize = 10;
+
+/// So much that every session stays in memory.
+const MEMORY: u64 = 4 << 30;
+/// A store that has flushed nothing for so long is at rest.
+const REST: Duration = Duration::from_secs(1);
+/// How long to wait for that.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a fill made.
 pub struct Filled {
@@ -26,7 +35,7 @@ pub fn fill(dir: &Path, removal: Durability, count: usize, owners: usize) -> Res
     let builder: SessionsBuilder = Sessions::builder()
         .durability(Durability::Memory)
         .removal_durability(removal)
-        .store(|store| store.expected_sessions(count));
+        .store(|store| store.expected_sessions(count).max_memory(MEMORY));
     let sessions = builder.open(dir)?;
     let mut ids = Vec::with_capacity(count);
     let stride = count / (owners * EACH).max(1);
@@ -44,5 +53,25 @@ pub fn fill(dir: &Path, removal: Durability, count: usize, owners: usize) -> Res
             ids.push(session.save()?.ok_or("a new session has no id")?);
         }
     }
+    settle(&sessions);
     Ok(Filled { sessions, ids })
+}
+
+/// Waits until the store is done with what it does in the background after so much.
+fn settle(sessions: &Sessions) {
+    let work = || {
+        let stats = sessions.stats();
+        let bytes = stats.disk.map_or(0, |disk| disk.bases.iter().map(|base| base.bytes).sum());
+        (stats.flushes, stats.merges, bytes)
+    };
+    let (begun, mut seen): (_, (u64, u64, u64)) = (Instant::now(), work());
+    while begun.elapsed() < PATIENCE {
+        thread::sleep(REST);
+        let now = work();
+        if now == seen {
+            return;
+        }
+        seen = now;
+    }
+    eprintln!("the store is not at rest after {} s", PATIENCE.as_secs());
 }

@@ -98,6 +98,7 @@ pub fn run(bench: &Bench, print: &mut dyn FnMut(Line)) -> Result<()> {
         ratio: Spread::of_ratio(&all, &get),
         goal: None,
     });
+    whole.more.push(("cold-reads", sessions.stats().cold_reads as f64));
     print(whole);
     print(line("Cookie::find", &find));
     print(line("Cookie::decode", &decode));

@@ -56,12 +56,15 @@ const VARIANTS: &[Variant] = &[
 pub fn run(bench: &Bench, print: &mut dyn FnMut(Line)) -> Result<()> {
     let runtime = runtime::Builder::new_current_thread().build()?;
     let mut bare = App { router: apps::bare(), cookies: vec![HeaderValue::from_static("a=b")] };
+    let mut layered = App { router: apps::layered(), cookies: bare.cookies.clone() };
     let mut theirs = App::new(&runtime, apps::tower_sessions())?;
     for variant in VARIANTS {
         let sessions = variant.home.open(bench)?;
         let mut ours = App::new(&runtime, apps::sessile(sessions.clone()))?;
         bare.cookies.clone_from(&ours.cookies);
-        print(variant.measure(bench, &runtime, &mut bare, &mut ours, &mut theirs)?);
+        layered.cookies.clone_from(&ours.cookies);
+        let apps = [&mut bare, &mut layered, &mut ours, &mut theirs];
+        print(variant.measure(bench, &runtime, apps)?);
         sessions.close()?;
     }
     Ok(())
@@ -83,15 +86,14 @@ impl Variant {
         &self,
         bench: &Bench,
         runtime: &Runtime,
-        bare: &mut App,
-        ours: &mut App,
-        theirs: &mut App,
+        [bare, layered, ours, theirs]: [&mut App; 4],
     ) -> Result<Line> {
         let calls = bench.size.calls;
-        let [bare, ours, theirs] = rounds(
+        let [bare, layered, ours, theirs] = rounds(
             bench.size.rounds,
             [
                 &mut |_| bare.time(runtime, "/untouched", calls),
+                &mut |_| layered.time(runtime, "/untouched", calls),
                 &mut |_| ours.time(runtime, self.path, calls),
                 &mut |_| theirs.time(runtime, self.path, calls),
             ],
@@ -106,6 +108,7 @@ impl Variant {
             ratio: Spread::of_ratio(&ours, &theirs),
             goal: self.ratio.map(Goal::AtMost),
         });
+        line.more.push(("empty-layer", Spread::of(above(&layered, &bare)).median));
         line.more.push(("bare", Spread::of(bare).median));
         Ok(line)
     }
