@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::session::commit::Wish;
+use crate::session::events::EventKind;
 use crate::session::handle::Session;
 use crate::session::record::SessionExpiry;
 use crate::session::state::State;
@@ -78,6 +79,9 @@ impl Session {
         // What has ended has ended, whatever else went wrong: that is waited for in any case.
         let waited = self.settle_wait().await;
         let error = done.and(waited).err();
+        if error.is_some() && self.state().failed.is_none() {
+            self.shared().tell(EventKind::Failed, None);
+        }
         let now = self.shared().now();
         self.finished(&mut self.state(), now, error)
     }

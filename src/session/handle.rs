@@ -121,6 +121,8 @@ impl Session {
             }
             Err(error) => {
                 state.failed = Some(error.clone());
+                drop(state);
+                self.shared().tell(crate::session::EventKind::Failed, None);
                 Err(error)
             }
         }

@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::error::Error;
 use crate::session::commit::Wish;
 use crate::session::finish::{CookieWish, Finished};
-use crate::session::{EventKind, Refusal, Session, Sessions};
+use crate::session::{Refusal, Session, Sessions};
 use crate::web::cookie::{Cookie, Found};
 use crate::web::headers::{self, SiteData};
 use crate::web::status::status_of;
@@ -182,7 +182,6 @@ impl Config {
             self.sessions.shared().refused(Refusal::PlainHttp);
         }
         if let Some(error) = &finished.error {
-            self.sessions.shared().tell(EventKind::Failed, None);
             response = empty(status_of(error));
         } else if finished.vanished && self.on_vanished == OnVanished::BadRequest {
             response = empty(StatusCode::BAD_REQUEST);

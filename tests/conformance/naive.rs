@@ -299,6 +299,10 @@ impl Subject for Naive {
                     data.insert(name.clone(), value.clone());
                 }
             }
+            if self.is(Fault::WritesInParts) {
+                // Long enough for a reader to see it, on a busy machine too.
+                thread::sleep(Duration::from_millis(1));
+            }
             turn().await;
         }
         let state = &mut *self.state.lock().unwrap();
