@@ -112,7 +112,7 @@ pub use store::{
 };
 
 /// The examples in the README, compiled and run as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -108,6 +108,7 @@ pub(crate) const RENEWAL_GRACE_MAX: Duration = Duration::from_secs(10 * 60);
 pub(crate) const RENEW_EVERY_MIN: Duration = Duration::from_secs(60);
 /// Renewals that are followed from one id: more than are made within the longest grace, each of
 /// which moves the session once, and a presentation.
+#[cfg(feature = "session")]
 pub(crate) const RENEWALS_FOLLOWED_MAX: usize = 16;
 /// New ids of one session that may wait to be presented.
 #[cfg(feature = "session")]
@@ -142,6 +143,7 @@ pub(crate) const SIGNING_KEYS_MAX: usize = 8;
 
 #[cfg(feature = "session")]
 const _: () = assert!(PER_OWNER_DEFAULT <= PER_OWNER_MAX && PER_OWNER_MAX < GROUP_KEYS_MAX - 8);
+#[cfg(feature = "session")]
 const _: () = assert!(
     RENEWAL_GRACE_MAX.as_secs() / RENEW_EVERY_MIN.as_secs() + 2 < RENEWALS_FOLLOWED_MAX as u64
 );

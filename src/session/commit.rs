@@ -150,6 +150,7 @@ impl Session {
     }
 
     /// Whether nothing at all is to be saved.
+    #[cfg(feature = "tower")]
     pub(crate) fn is_settled(&self, state: &State, wish: Wish) -> bool {
         let Some(live) = &state.live else { return !state.dirty && state.turn.is_none() };
         let Some(body) = live.body() else { return false };

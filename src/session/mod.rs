@@ -34,6 +34,7 @@ mod delta;
 mod dict;
 mod end;
 mod events;
+#[cfg(feature = "tower")]
 pub(crate) mod finish;
 mod handle;
 mod immediate;
