@@ -30,7 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["record", "fs", "log", "base"]),
     ("backend", &["record", "log", "store"]),
     ("session", &["record", "fs", "log", "store", "backend"]),
-    ("testing", &["record", "fs", "log", "base", "store"]),
+    ("testing", &["record", "fs", "log", "base", "store", "session", "web"]),
     ("web", &["record", "log", "store", "session"]),
     ("adapters", &["record", "log", "store", "backend", "session"]),
     ("format", &[]),

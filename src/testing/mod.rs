@@ -14,6 +14,8 @@ mod sim;
 mod slow;
 mod trial;
 mod wait;
+#[cfg(feature = "tower")]
+mod web;
 
 pub use clock::ManualClock;
 pub use model::{ColdReads, Decision, Model, Seen};
@@ -24,3 +26,5 @@ pub use sim::{Call, Failure, Fault, Keep, Moment, ReadFault, SimFs, SyncFailure}
 pub use slow::SlowFs;
 pub use trial::{End, Point, Setup, Trial};
 pub use wait::block_on;
+#[cfg(feature = "tower")]
+pub use web::{cookie_for, cookie_in};

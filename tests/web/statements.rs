@@ -53,6 +53,12 @@ fn routes() -> Router {
             }),
         )
         .route(
+            "/who",
+            get(async |s: Session| -> Done {
+                Ok(s.subject()?.unwrap_or_else(|| "nobody".to_owned()))
+            }),
+        )
+        .route(
             "/login",
             get(async |s: Session| -> Done {
                 s.login("ada")?;
@@ -308,4 +314,13 @@ fn flush_and_then_insert_is_a_new_session() {
     assert_ne!(browser.id().unwrap(), before);
     assert_eq!(browser.get(&app, "/read").body, "Some(2)");
     assert_eq!(app.sessions.count().unwrap(), 1);
+}
+
+#[test]
+fn a_test_of_an_application_can_begin_logged_in() {
+    let app = App::new(routes());
+    let cookie = sessile::testing::cookie_for(&app.sessions, "ada").unwrap();
+    let me = |cookie: &str| app.ask(Method::GET, "/who", Some(cookie.as_bytes())).body;
+    assert_eq!(me(&cookie), "ada");
+    assert_eq!(me("a=b"), "nobody");
 }
