@@ -376,3 +376,43 @@ impl Recovered {
         self.segments.iter().map(|segment| segment.header.number).zip(ends).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::segment::Identity;
+
+    /// Behind a missing segment lies a frame whose LSN is the next one, of a tail that was cut off
+    /// before: it is another frame than the one that followed.
+    #[test]
+    fn the_next_lsn_behind_a_missing_segment_is_another_frame() {
+        let encoding = Encoding { codec: 1, schema: 0 };
+        let segment = |number, run| Segment {
+            header: Header {
+                identity: Identity { uuid: [7; 16], encoding },
+                number,
+                previous: Position::default(),
+                salt: 0,
+            },
+            bytes: Vec::new(),
+            run,
+        };
+        let frame = |segment, lsn| Found {
+            segment,
+            offset: FRAMES_AT as usize + 8 * lsn as usize,
+            size: 8,
+            lsn,
+            continues: false,
+            left: 0,
+            gap: false,
+        };
+        let start = Start { uuid: [7; 16], cut: 0, watermark: 0, first_segment: 1 };
+        for (run, lsns, torn) in [(0, vec![1, 2, 3], 0), (1, vec![1, 2], 1)] {
+            let segments = [segment(1, 0), segment(3, run)];
+            let frames = vec![frame(0, 1), frame(0, 2), frame(1, 3)];
+            let judged = judge(&Survey { frames, watermark: 0 }, &segments, start, false);
+            let found: Vec<u64> = judged.frames.iter().map(|found| found.lsn).collect();
+            assert_eq!((found, judged.torn_frames), (lsns, torn), "run {run}");
+        }
+    }
+}

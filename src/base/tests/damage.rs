@@ -117,8 +117,11 @@ fn another_base_is_refused() {
 #[test]
 fn a_base_with_something_behind_its_end_is_refused() {
     let (fs, _) = small();
+    let size = fs.bytes("base").len() as u64;
     fs.corrupt("base", |bytes| bytes.extend_from_slice(&[0; 8]));
-    assert!(open(&fs, "base", 1, true).unwrap_err().is_corrupt());
+    let error = open(&fs, "base", 1, true).unwrap_err();
+    assert!(error.is_corrupt() && error.to_string().contains("extended"), "{error}");
+    assert_eq!(error.byte_offset(), Some(size), "where it should have ended");
 }
 
 #[test]
