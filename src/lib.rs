@@ -89,6 +89,8 @@ mod store;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(any(test, feature = "session", feature = "testing"))]
+mod wait;
 #[cfg(feature = "tower")]
 pub mod web;
 

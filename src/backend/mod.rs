@@ -8,9 +8,9 @@
 mod embedded;
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -18,8 +18,8 @@ use crate::id::Key;
 use crate::log::Durability;
 use crate::metrics::Stats;
 use crate::store::Slots;
-use crate::sync::thread;
 
+pub(crate) use crate::wait::block_on;
 pub(crate) use embedded::Embedded;
 
 /// What a change is about to do, for the store's limits.
@@ -113,27 +113,5 @@ impl<T: Unpin> Future for Work<'_, T> {
             },
             Work::Waiting(future) => future.as_mut().poll(context),
         }
-    }
-}
-
-/// Blocks the thread until the future is ready; one that is ready at once costs a poll.
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let mut future = pin!(future);
-    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return value;
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-        thread::park();
     }
 }

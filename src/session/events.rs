@@ -159,7 +159,7 @@ impl Events {
             counters.told.store(0, Ordering::Relaxed);
         }
         if counters.told.fetch_add(1, Ordering::Relaxed) >= PER_SECOND {
-            count(&counters.suppressed);
+            counters.suppressed.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let suppressed = counters.suppressed.swap(0, Ordering::Relaxed);

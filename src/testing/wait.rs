@@ -1,32 +1,16 @@
 //! Waiting for futures without a runtime. Knows no stores.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Poll, Waker};
+use std::thread;
 use std::time::Duration;
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
 
 /// Drives a future on this thread until it is done; the thread sleeps while it waits. There is no
 /// runtime: a future that needs one, for its sockets or timers, is not for this.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
+    crate::wait::block_on(future)
 }
 
 /// What `future` returns, or `None` if it is still waiting after `limit`. Works under any
@@ -34,29 +18,34 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let late = Arc::new(AtomicBool::new(false));
-    // Dropping this end tells the watch that it may go.
-    let mut watch: Option<mpsc::Sender<()>> = None;
+    // The waker of the last poll; dropping the other end tells the watch that it may go.
+    let mut watch: Option<(Arc<Mutex<Waker>>, mpsc::Sender<()>)> = None;
     std::future::poll_fn(move |context| {
         if let Poll::Ready(output) = future.as_mut().poll(context) {
             return Poll::Ready(Some(output));
         }
-        if late.load(Ordering::Acquire) {
-            return Poll::Ready(None);
+        if let Some((waker, _)) = &watch {
+            lock(waker).clone_from(context.waker());
+            // The watch may have woken the one before, just now.
+            return if late.load(Ordering::Acquire) { Poll::Ready(None) } else { Poll::Pending };
         }
-        if watch.is_none() {
-            let (sender, receiver) = mpsc::channel();
-            watch = Some(sender);
-            let (late, waker) = (late.clone(), context.waker().clone());
-            thread::spawn(move || {
-                if receiver.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    late.store(true, Ordering::Release);
-                    waker.wake();
-                }
-            });
-        }
+        let (sender, receiver) = mpsc::channel();
+        let waker = Arc::new(Mutex::new(context.waker().clone()));
+        watch = Some((waker.clone(), sender));
+        let late = late.clone();
+        thread::spawn(move || {
+            if receiver.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                late.store(true, Ordering::Release);
+                lock(&waker).wake_by_ref();
+            }
+        });
         Poll::Pending
     })
     .await
+}
+
+fn lock(waker: &Mutex<Waker>) -> MutexGuard<'_, Waker> {
+    waker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
