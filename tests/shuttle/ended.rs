@@ -128,6 +128,29 @@ fn get_against_expiry_flush_and_merge() {
     });
 }
 
+/// A session that is in a base has been given more time. The flush takes that to a newer base and
+/// out of memory: whoever looks meanwhile finds the one or the other.
+#[test]
+fn get_against_the_flush_of_a_later_deadline() {
+    explore(|| {
+        let world = World::new();
+        let store = world.open();
+        let expiry = |seconds| Expiry::After(Duration::from_secs(seconds));
+        store.insert_with(key(0), 0, expiry(10)).unwrap();
+        store.close().unwrap();
+        let store = world.open();
+        assert!(store.set_expiry(&key(0), expiry(1000)).unwrap());
+        world.clock.advance(Duration::from_secs(20));
+        let reader = on(&store, |store| {
+            for _ in 0..3 {
+                assert!(store.peek(&key(0)).unwrap().is_some(), "it lives and was not found");
+            }
+        });
+        together(vec![reader, flusher(&store)]);
+        store.close().unwrap();
+    });
+}
+
 /// The idle deadline passes while readers touch: whoever is told that it has ended is told the
 /// truth, and nobody extends it afterwards.
 #[test]
