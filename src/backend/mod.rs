@@ -87,7 +87,8 @@ pub(crate) trait Backend<V>: Send + Sync + 'static {
     fn stats(&self) -> Stats;
 }
 
-/// A result that is there already, or a future of it.
+/// A result that is there already, or a future of it; what is a future has not begun before it is
+/// polled.
 #[must_use = "nothing is known of the result until this is waited for"]
 pub(crate) enum Work<'a, T> {
     /// Taken when it is polled.

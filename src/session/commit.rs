@@ -26,7 +26,7 @@ pub(crate) struct Wish {
 }
 
 /// What is to be done.
-enum Plan {
+pub(crate) enum Plan {
     Nothing,
     Create(Delta),
     Save(Live, Delta),
@@ -94,22 +94,77 @@ impl Shared {
 }
 
 impl Session {
-    /// Does everything that was asked for. Nothing is lost if it fails but what is to be saved.
+    /// Does everything that was asked for. What fails stays to be done, and is tried again by the
+    /// next commit.
     ///
     /// # Errors
     /// Those of the store.
     pub(crate) async fn commit(&self, wish: Wish) -> Result<()> {
-        match self.plan(wish) {
+        let plan = self.plan(wish);
+        self.carry_out(plan).await
+    }
+
+    pub(crate) async fn carry_out(&self, plan: Plan) -> Result<()> {
+        match plan {
             Plan::Nothing => Ok(()),
-            Plan::Save(live, delta) => self.save_live(live, delta).await,
+            Plan::Save(live, delta) => {
+                let saved = self.save_live(live, &delta).await;
+                self.or_keep(saved, None, delta)
+            }
             // What is rare lies elsewhere, so that the future of a common save is small.
-            Plan::Create(delta) => Box::pin(self.create(delta)).await,
-            Plan::Renew(live, delta) => Box::pin(self.renew(live, delta)).await,
-            Plan::Turn(turn, live, delta) => Box::pin(self.turn(*turn, live, delta)).await,
+            Plan::Create(delta) => {
+                let created = Box::pin(self.create(&delta)).await;
+                self.or_keep(created, None, delta)
+            }
+            Plan::Renew(live, delta) => {
+                let renewed = Box::pin(self.renew(live, &delta)).await;
+                self.or_keep(renewed, None, delta)
+            }
+            Plan::Turn(turn, live, delta) => {
+                let turned = Box::pin(self.turn(&turn, live, &delta)).await;
+                self.or_keep(turned, Some(turn), delta)
+            }
         }
     }
 
-    fn plan(&self, wish: Wish) -> Plan {
+    /// What failed, and certainly did not happen, is still to be done: before what has been set
+    /// since.
+    fn or_keep(&self, done: Result<()>, turn: Option<Box<Turn>>, delta: Delta) -> Result<()> {
+        let error = match done {
+            Err(error) if !error.is_unknown() => error,
+            done => return done,
+        };
+        let mut state = self.state();
+        let later = std::mem::take(&mut state.delta);
+        state.delta = delta.then(later);
+        state.turn = state.turn.take().or(turn);
+        state.dirty = true;
+        Err(error)
+    }
+
+    /// Does it now, if it is what nearly every request wants: a session that is there and stays
+    /// where it is, in a store that answers at once. Gives the plan back otherwise, and nothing
+    /// has happened then.
+    #[cfg(feature = "tower")]
+    pub(crate) fn carry_out_at_once(&self, plan: Plan) -> Result<Result<()>, Plan> {
+        match plan {
+            Plan::Nothing => Ok(Ok(())),
+            Plan::Save(live, delta) => {
+                let change = self.changing(&live, &delta);
+                match self.shared().change_at_once(Purpose::Change, live.key, change) {
+                    Some(Ok(changed)) => {
+                        self.saved_live(&live, changed);
+                        Ok(Ok(()))
+                    }
+                    Some(Err(error)) => Ok(self.or_keep(Err(error), None, delta)),
+                    None => Err(Plan::Save(live, delta)),
+                }
+            }
+            plan => Err(plan),
+        }
+    }
+
+    pub(crate) fn plan(&self, wish: Wish) -> Plan {
         let shared = self.shared();
         let mut state = self.state();
         let state = &mut *state;
@@ -149,19 +204,8 @@ impl Session {
         Plan::Nothing
     }
 
-    /// Whether nothing at all is to be saved.
-    #[cfg(feature = "tower")]
-    pub(crate) fn is_settled(&self, state: &State, wish: Wish) -> bool {
-        let Some(live) = &state.live else { return !state.dirty && state.turn.is_none() };
-        let Some(body) = live.body() else { return false };
-        let shared = self.shared();
-        let due = shared.due(body, wish, shared.now());
-        let nothing = !due.saved && (live.moved || !due.tell && !due.renewed);
-        !state.dirty && state.turn.is_none() && nothing
-    }
-
     /// A new session for a visitor who has none.
-    async fn create(&self, delta: Delta) -> Result<()> {
+    async fn create(&self, delta: &Delta) -> Result<()> {
         let shared = self.shared();
         let full = shared.settings.anonymous_max;
         if full.is_some_and(|most| shared.backend.len() >= most) {
@@ -195,50 +239,63 @@ impl Session {
                 break id;
             }
         };
-        self.begun(id, record);
+        if let Some(live) = self.begin(&id, record) {
+            // A clone was faster: one of two sessions would have an id that nobody learns.
+            shared.transact(Purpose::End, &[id.key()], |slots| slots.remove(0)).await?;
+            return self.save_live(live, delta).await;
+        }
+        shared.tell(EventKind::Created, Some(id.key()));
         Ok(())
     }
 
-    /// There is a new session, and the browser is to learn its id.
-    pub(crate) fn begun(&self, id: Id, record: Record) {
-        let key = id.key();
-        self.enter(id, record, self.shared().settings.write_level);
-        self.shared().tell(EventKind::Created, Some(key));
-    }
-
-    pub(crate) fn enter(&self, id: Id, record: Record, level: crate::log::Durability) {
+    /// There is a new session, and the browser is to learn its id; unless a clone has begun one
+    /// meanwhile, which is returned then.
+    fn begin(&self, id: &Id, record: Record) -> Option<Live> {
         let mut state = self.state();
-        let (key, record) = (id.key(), std::sync::Arc::new(record));
-        state.live = Some(Live { key, record, moved: false, promoted: false });
-        state.new_id = Some(Box::new(id));
-        state.tell = true;
-        state.vanished = false;
-        state.wait_for(level);
+        if let Some(live) = state.live.as_ref().filter(|_| !state.vanished) {
+            return Some(live.clone());
+        }
+        state.enter(id.clone(), record, self.shared().settings.write_level);
+        None
     }
 
-    async fn save_live(&self, live: Live, delta: Delta) -> Result<()> {
-        let shared = self.shared();
-        let now = shared.now();
-        let (tell, expires) = (self.state().tell, delta.cleared || delta.expiry.is_some());
-        let changed = shared.change(Purpose::Change, live.key, |body| {
+    async fn save_live(&self, live: Live, delta: &Delta) -> Result<()> {
+        let change = self.changing(&live, delta);
+        let changed = self.shared().change(Purpose::Change, live.key, change).await?;
+        self.saved_live(&live, changed);
+        Ok(())
+    }
+
+    /// What a save does to the session.
+    fn changing<'a>(
+        &self,
+        live: &Live,
+        delta: &'a Delta,
+    ) -> impl FnMut(&mut Body) -> Result<Verdict<()>> + Send + use<'a> {
+        let now = self.shared().now();
+        let tell = self.state().tell && !live.moved;
+        let expires = delta.cleared || delta.expiry.is_some();
+        move |body| {
             delta.apply(body)?;
             body.saved = now;
             if tell {
                 body.told = now;
             }
             Ok(if expires { Verdict::SaveWith(()) } else { Verdict::Save(()) })
-        });
-        match changed.await? {
+        }
+    }
+
+    fn saved_live(&self, live: &Live, changed: Changed<()>) {
+        match changed {
             Changed::Done((), key, record) => {
                 let mut state = self.state();
                 let moved = live.moved || key != live.key;
                 state.tell &= !moved;
                 state.live = Some(Live { key, record, moved, promoted: live.promoted });
-                state.wait_for(shared.settings.write_level);
+                state.wait_for(self.shared().settings.write_level);
             }
             Changed::Gone => self.vanished(live.key),
         }
-        Ok(())
     }
 
     /// The session has ended since it was looked at: what was to be saved is dropped.
@@ -253,7 +310,7 @@ impl Session {
     }
 
     /// Saves, and gives out an id that is to follow this one when it is first presented.
-    async fn renew(&self, live: Live, delta: Delta) -> Result<()> {
+    async fn renew(&self, live: Live, delta: &Delta) -> Result<()> {
         let shared = self.shared();
         let now = shared.now();
         let Some(seen) = live.body() else { return Ok(()) };

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use crate::backend::Work;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::Id;
-use crate::session::commit::Wish;
+use crate::log::Durability;
+use crate::session::commit::{Plan, Wish};
 use crate::session::events::EventKind;
 use crate::session::handle::Session;
 use crate::session::record::SessionExpiry;
@@ -21,6 +23,13 @@ pub(crate) enum CookieWish {
     Set(Id, Option<Duration>),
     /// It names nothing.
     Remove,
+}
+
+/// What is left of a request's end.
+pub(crate) enum Rest {
+    Plan(Plan),
+    /// It is done, or has failed; what it did is still to be waited for.
+    Done(Result<()>),
 }
 
 /// How a request came out.
@@ -45,18 +54,37 @@ impl Session {
         !state.accessed
     }
 
-    /// The end of a request that has changed nothing and waits for nothing, which is most of them;
-    /// `None` if there is more to do.
-    pub(crate) fn finish_at_once(&self, save: bool, wish: Wish) -> Option<Finished> {
+    /// The end of a request that has nothing to wait for, which is most of them; or what is left
+    /// to do.
+    pub(crate) fn finish_at_once(&self, save: bool, wish: Wish) -> Result<Finished, Rest> {
+        let plan = {
+            let mut state = self.state();
+            state.late = true;
+            if let Some(error) = &state.failed {
+                return Err(Rest::Done(Err(error.clone())));
+            }
+            if !save {
+                (state.turn, state.dirty) = (None, false);
+                state.delta = Default::default();
+            }
+            drop(state);
+            if save { self.plan(wish) } else { Plan::Nothing }
+        };
+        self.carry_out_at_once(plan)
+            .map_err(Rest::Plan)?
+            .map_err(|error| Rest::Done(Err(error)))?;
         let mut state = self.state();
-        let idle = state.failed.is_none() && state.wait.is_none() && state.loaded;
-        if !idle || (save && !self.is_settled(&state, wish)) {
-            return None;
+        match state.wait {
+            None => {}
+            // What is to be on disk is waited for by a future that can be woken.
+            Some(level) if level > Durability::Process => return Err(Rest::Done(Ok(()))),
+            Some(level) => match self.shared().backend.reach(level) {
+                Work::Done(Some(Ok(()))) => state.wait = None,
+                _ => return Err(Rest::Done(Ok(()))),
+            },
         }
-        state.late = true;
-        (state.turn, state.dirty) = (None, false);
         let now = self.shared().now();
-        Some(self.finished(&mut state, now, None))
+        Ok(self.finished(&mut state, now, None))
     }
 
     fn finished(&self, state: &mut State, now: Timestamp, error: Option<Error>) -> Finished {
@@ -65,16 +93,11 @@ impl Session {
         Finished { accessed, cookie, vanished, ended, error }
     }
 
-    /// Saves, if the response is one that saves, and waits for everything that was done.
-    pub(crate) async fn finish(&self, save: bool, wish: Wish) -> Finished {
-        let failed = {
-            let mut state = self.state();
-            state.late = true;
-            state.failed.clone()
-        };
-        let done = match failed {
-            Some(error) => Err(error),
-            None => self.finish_well(save, wish).await,
+    /// Does the rest, and waits for everything that was done.
+    pub(crate) async fn finish(&self, rest: Rest) -> Finished {
+        let done = match rest {
+            Rest::Plan(plan) => self.carry_out(plan).await,
+            Rest::Done(done) => done,
         };
         // What has ended has ended, whatever else went wrong: that is waited for in any case.
         let waited = self.settle_wait().await;
@@ -84,16 +107,6 @@ impl Session {
         }
         let now = self.shared().now();
         self.finished(&mut self.state(), now, error)
-    }
-
-    async fn finish_well(&self, save: bool, wish: Wish) -> Result<()> {
-        if save {
-            return self.commit(wish).await;
-        }
-        let mut state = self.state();
-        (state.turn, state.dirty) = (None, false);
-        state.delta = Default::default();
-        Ok(())
     }
 
     fn cookie_wish(&self, state: &mut State, now: Timestamp, failed: bool) -> CookieWish {

@@ -115,7 +115,7 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) async fn turn(&self, turn: Turn, live: Option<Live>, delta: Delta) -> Result<()> {
+    pub(crate) async fn turn(&self, turn: &Turn, live: Option<Live>, delta: &Delta) -> Result<()> {
         let shared = self.shared();
         let vanished = self.state().vanished;
         let mut old = live.as_ref().filter(|_| !vanished).cloned();
@@ -123,13 +123,13 @@ impl Session {
         for _ in 0..TRIES {
             let id = Id::new()?;
             let fresh = live.is_none();
-            let plan = Plan { fresh, ..self.plan_turn(&id, &turn, old.as_ref()).await? };
+            let plan = Plan { fresh, ..self.plan_turn(&id, turn, old.as_ref()).await? };
             let mut outcome = Outcome::Again;
             // One that only changes its id needs no more room.
             let purpose = if old.is_some() { Purpose::Change } else { Purpose::Add(id.key()) };
             let done = shared.transact(purpose, &plan.keys, |slots| {
                 slots.discard();
-                outcome = self.turn_in(slots, &plan, &turn, &delta);
+                outcome = self.turn_in(slots, &plan, turn, delta);
                 if !matches!(outcome, Outcome::Done { .. }) {
                     slots.discard();
                 }
@@ -154,7 +154,7 @@ impl Session {
                     let key = id.key();
                     let ends = ended || !plan.displaced.is_empty();
                     let level = if ends { settings.removal_level } else { settings.write_level };
-                    self.enter(id, record, level);
+                    self.state().enter(id, record, level);
                     let kind = if continued { EventKind::Rotated(why) } else { EventKind::Created };
                     shared.tell(kind, Some(key));
                     for place in &plan.displaced {

@@ -1,8 +1,11 @@
 //! What all sessions of one manager share: the backend, the settings, the counters.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "tower")]
+use crate::backend::Work;
 use crate::backend::{Backend, Purpose};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -108,16 +111,38 @@ impl Shared {
         for _ in 0..RENEWALS_FOLLOWED_MAX {
             let mut step = Step::Gone;
             self.transact(purpose, &[key], |slots| step = self.step(slots, &mut change)).await?;
-            match step {
-                Step::Gone => return Ok(Changed::Gone),
-                Step::Moved(to) => key = to,
-                Step::Done(Err(error)) => return Err(error),
-                Step::Done(Ok((result, record))) => {
-                    return Ok(Changed::Done(result, key, record));
-                }
+            match step.at(key) {
+                ControlFlow::Continue(to) => key = to,
+                ControlFlow::Break(changed) => return changed,
             }
         }
         Ok(Changed::Gone)
+    }
+
+    /// The same in a store that answers at once. `None` if it does not: nothing has happened then.
+    #[cfg(feature = "tower")]
+    pub(crate) fn change_at_once<R: Send>(
+        &self,
+        purpose: Purpose,
+        mut key: Key,
+        mut change: impl FnMut(&mut Body) -> Result<Verdict<R>> + Send,
+    ) -> Option<Result<Changed<R>>> {
+        for _ in 0..RENEWALS_FOLLOWED_MAX {
+            let mut step = Step::Gone;
+            let decide = &mut |slots: &mut Slots<Record>| step = self.step(slots, &mut change);
+            // What waits has not begun: it begins when it is polled.
+            let Work::Done(done) = self.backend.transact(purpose, &[key], decide) else {
+                return None;
+            };
+            if let Err(error) = done? {
+                return Some(Err(error));
+            }
+            match step.at(key) {
+                ControlFlow::Continue(to) => key = to,
+                ControlFlow::Break(changed) => return Some(changed),
+            }
+        }
+        Some(Ok(Changed::Gone))
     }
 
     fn step<R>(
@@ -160,6 +185,19 @@ enum Step<R> {
     Gone,
     Moved(Key),
     Done(Result<(R, Arc<Record>)>),
+}
+
+impl<R> Step<R> {
+    /// What it came to at `key`, or where to go on.
+    fn at(self, key: Key) -> ControlFlow<Result<Changed<R>>, Key> {
+        match self {
+            Step::Gone => ControlFlow::Break(Ok(Changed::Gone)),
+            Step::Moved(to) => ControlFlow::Continue(to),
+            Step::Done(done) => {
+                ControlFlow::Break(done.map(|(result, record)| Changed::Done(result, key, record)))
+            }
+        }
+    }
 }
 
 /// A transaction lost against others every time: nothing happened.

@@ -3,11 +3,13 @@
 //! Held behind a lock for moments only: never while a closure of the application runs, and never
 //! while anything is waited for.
 
+use std::sync::Arc;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::log::Durability;
 use crate::session::delta::{Delta, Known};
-use crate::session::record::{Body, SessionExpiry};
+use crate::session::record::{Body, Record, SessionExpiry};
 use crate::session::resolve::Live;
 
 /// A new id that comes with the response.
@@ -153,6 +155,15 @@ impl State {
 
     pub(crate) fn change(&mut self) {
         (self.modified, self.dirty) = (true, true);
+    }
+
+    /// The session is this one from now on, and the browser is to learn its id.
+    pub(crate) fn enter(&mut self, id: Id, record: Record, level: Durability) {
+        let (key, record) = (id.key(), Arc::new(record));
+        self.live = Some(Live { key, record, moved: false, promoted: false });
+        self.new_id = Some(Box::new(id));
+        (self.tell, self.vanished) = (true, false);
+        self.wait_for(level);
     }
 
     /// The response waits for this at least.

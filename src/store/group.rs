@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
+
 use crate::clock::{TICK_MAX, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Key;
 use crate::limits::{GROUP_BYTES_MAX, GROUP_KEYS_MAX};
+use crate::log::Durability;
 use crate::log::frame::{Group, Op};
 use crate::record::expiry::{Expiry, Life, terms};
-use crate::store::current::{Current, Few};
+use crate::store::current::{Current, Few, Need};
 use crate::store::engine::{Change, Engine, Inside, New, with_group};
 use crate::store::pending::Pending;
 use crate::store::stripe::Stripe;
@@ -126,7 +129,6 @@ impl<V: Clone> Slots<V> {
 
 /// A decision with its frame in the group.
 struct Step<V> {
-    index: usize,
     new: Option<(New<V>, u32)>,
     life: Life,
     /// The session goes on: a reader may have extended it further meanwhile.
@@ -145,6 +147,9 @@ impl<V: Clone> Engine<V> {
         self.enter()?;
         self.time.now_for_writing()?;
         check_keys(keys)?;
+        if let [key] = keys {
+            return self.transact_one(key, decide, level);
+        }
         let mut left: Few<Option<Arc<V>>> = Few::new();
         let (mut guards, places, mut currents) = self.lock_all(keys)?;
         let epoch = self.time.epoch();
@@ -165,21 +170,15 @@ impl<V: Clone> Engine<V> {
         let done = with_group(|group| {
             let mut ends = false;
             let steps = self.plan(group, keys, &currents, slots, &mut ends)?;
-            if group.bytes().len() > GROUP_BYTES_MAX {
-                let message = format!(
-                    "the transaction is {} bytes encoded and the limit is {GROUP_BYTES_MAX}",
-                    group.bytes().len()
-                );
-                return Err(Error::new(ErrorKind::TooLarge, message));
-            }
+            check_size(group)?;
             let basis = currents.iter().map(|current| current.lsn).max().unwrap_or(0);
             let last = if group.count() > 0 { self.append(group)? } else { basis };
             let mut lsn = last.saturating_sub(group.count());
             let mut old: Few<Option<Arc<V>>> = Few::new();
-            for step in steps {
+            for (index, step) in steps {
                 lsn += 1;
-                let place = places.get(step.index).and_then(|place| guards.get_mut(*place));
-                let parts = (place, keys.get(step.index), currents.get(step.index));
+                let place = places.get(index).and_then(|place| guards.get_mut(*place));
+                let parts = (place, keys.get(index), currents.get(index));
                 if let (Some(stripe), Some(key), Some(current)) = parts {
                     old.push(self.apply_step(stripe, *key, current, step, lsn));
                 }
@@ -189,8 +188,47 @@ impl<V: Clone> Engine<V> {
         drop(inside);
         drop(guards);
         let (lsn, ends, _old) = done?;
-        let level = if ends { self.removal_level(level) } else { self.write_level(level) };
-        Ok(Pending::new(self.log(), lsn, level, result))
+        Ok(Pending::new(self.log(), lsn, self.level_of(ends, level), result))
+    }
+
+    /// The same for a single key, which most transactions have: without the lists.
+    fn transact_one<R>(
+        &self,
+        key: &Key,
+        decide: impl FnOnce(&mut Slots<V>) -> R,
+        level: Level,
+    ) -> Result<Pending<'_, R>> {
+        let (mut stripe, mut current) = self.lock(key, Need::Value)?;
+        let deadline = self.time.epoch().time(current.life.deadline);
+        let slot = Slot { value: current.value.clone(), deadline, decision: Decision::Keep };
+        let mut slots = Slots { slots: smallvec![slot] };
+        let inside = Inside::enter();
+        let result = decide(&mut slots);
+        let mut left = None;
+        if let Some(slot) = slots.slots.first_mut() {
+            left = self.keep_going(&mut stripe, key, &mut current, slot)?;
+        }
+        let done = with_group(|group| {
+            let mut ends = false;
+            let decision = slots.slots.pop().map_or(Decision::Keep, |slot| slot.decision);
+            let lives = |_| None;
+            let step = self.plan_key(group, *key, &current, decision, lives, &mut ends)?;
+            check_size(group)?;
+            let last = if group.count() > 0 { self.append(group)? } else { current.lsn };
+            let old =
+                step.and_then(|step| self.apply_step(&mut stripe, *key, &current, step, last));
+            Ok((last, ends, old))
+        });
+        drop(inside);
+        drop(stripe);
+        drop(left);
+        let (lsn, ends, _old) = done?;
+        Ok(Pending::new(self.log(), lsn, self.level_of(ends, level), result))
+    }
+
+    /// What ends something is waited for as a removal is.
+    fn level_of(&self, ends: bool, level: Level) -> Durability {
+        if ends { self.removal_level(level) } else { self.write_level(level) }
     }
 
     /// Sees to it that a session which is to go on does not end meanwhile. If it has, that is
@@ -219,7 +257,8 @@ impl<V: Clone> Engine<V> {
         Ok(left)
     }
 
-    /// Turns decisions into frames. `ends` becomes true if something ends, or ends sooner.
+    /// Turns decisions into frames, each with the index of its key. `ends` becomes true if something
+    /// ends, or ends sooner.
     fn plan(
         &self,
         group: &mut Group,
@@ -227,58 +266,67 @@ impl<V: Clone> Engine<V> {
         currents: &[Current<V>],
         slots: Slots<V>,
         ends: &mut bool,
-    ) -> Result<Few<Step<V>>> {
-        let now = self.now();
-        let terms_of =
-            |expiry, cap| terms(expiry, self.settings.policy, self.time.epoch(), now, cap);
+    ) -> Result<Few<(usize, Step<V>)>> {
+        let life_of = |index: usize| currents.get(index).map(|current| current.life);
         let mut steps = Few::new();
         for (index, ((slot, key), current)) in
             slots.slots.into_iter().zip(keys).zip(currents).enumerate()
         {
-            let step = match slot.decision {
-                Decision::Keep => continue,
-                Decision::Expire(_) if !current.alive => continue,
-                // What has only expired is ended as well: an opening might grant it more time.
-                Decision::Remove if !current.alive && (!current.over || self.disk.is_none()) => {
-                    continue;
-                }
-                Decision::Remove => {
-                    group.add(&Op::Remove(*key));
-                    *ends = true;
-                    Step { index, new: Some((New::Gone, 0)), life: current.life, goes_on: false }
-                }
-                Decision::Expire(expiry) => {
-                    let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
-                    let life = terms_of(expiry, cap)?;
-                    *ends |= life.deadline < current.life.deadline;
-                    group.add(&Op::Terms(*key, self.terms(life)));
-                    Step { index, new: None, life, goes_on: false }
-                }
-                Decision::Set(value, wish) => {
-                    let goes_on = current.alive && matches!(wish, Wish::Same);
-                    let life = match wish {
-                        Wish::On(expiry) => {
-                            let cap = (current.alive && current.life.cap <= TICK_MAX)
-                                .then_some(current.life.cap);
-                            let life = terms_of(expiry, cap)?;
-                            *ends |= current.alive && life.deadline < current.life.deadline;
-                            life
-                        }
-                        Wish::New(expiry) => terms_of(expiry, None)?,
-                        Wish::Same if !current.alive => terms_of(Expiry::Default, None)?,
-                        Wish::Same => Life { deadline: current.life.touched(now), ..current.life },
-                        Wish::As(other) => {
-                            currents.get(other).map_or(current.life, |other| other.life)
-                        }
-                    };
-                    let bytes = self.encode(group, *key, life, &value)?;
-                    let new = Some((New::Warm(value), bytes));
-                    Step { index, new, life, goes_on }
-                }
-            };
-            steps.push(step);
+            let step = self.plan_key(group, *key, current, slot.decision, life_of, ends)?;
+            steps.extend(step.map(|step| (index, step)));
         }
         Ok(steps)
+    }
+
+    /// The same for one key. `life_of` knows the times of the others.
+    fn plan_key(
+        &self,
+        group: &mut Group,
+        key: Key,
+        current: &Current<V>,
+        decision: Decision<V>,
+        life_of: impl Fn(usize) -> Option<Life>,
+        ends: &mut bool,
+    ) -> Result<Option<Step<V>>> {
+        let now = self.now();
+        let terms_of =
+            |expiry, cap| terms(expiry, self.settings.policy, self.time.epoch(), now, cap);
+        let cap = (current.life.cap <= TICK_MAX).then_some(current.life.cap);
+        Ok(Some(match decision {
+            Decision::Keep => return Ok(None),
+            Decision::Expire(_) if !current.alive => return Ok(None),
+            // What has only expired is ended as well: an opening might grant it more time.
+            Decision::Remove if !current.alive && (!current.over || self.disk.is_none()) => {
+                return Ok(None);
+            }
+            Decision::Remove => {
+                group.add(&Op::Remove(key));
+                *ends = true;
+                Step { new: Some((New::Gone, 0)), life: current.life, goes_on: false }
+            }
+            Decision::Expire(expiry) => {
+                let life = terms_of(expiry, cap)?;
+                *ends |= life.deadline < current.life.deadline;
+                group.add(&Op::Terms(key, self.terms(life)));
+                Step { new: None, life, goes_on: false }
+            }
+            Decision::Set(value, wish) => {
+                let goes_on = current.alive && matches!(wish, Wish::Same);
+                let life = match wish {
+                    Wish::On(expiry) => {
+                        let life = terms_of(expiry, cap.filter(|_| current.alive))?;
+                        *ends |= current.alive && life.deadline < current.life.deadline;
+                        life
+                    }
+                    Wish::New(expiry) => terms_of(expiry, None)?,
+                    Wish::Same if !current.alive => terms_of(Expiry::Default, None)?,
+                    Wish::Same => Life { deadline: current.life.touched(now), ..current.life },
+                    Wish::As(other) => life_of(other).unwrap_or(current.life),
+                };
+                let bytes = self.encode(group, key, life, &value)?;
+                Step { new: Some((New::Warm(value), bytes)), life, goes_on }
+            }
+        }))
     }
 
     fn apply_step(
@@ -289,7 +337,7 @@ impl<V: Clone> Engine<V> {
         step: Step<V>,
         lsn: u64,
     ) -> Option<Arc<V>> {
-        let Step { new, life, goes_on, .. } = step;
+        let Step { new, life, goes_on } = step;
         match new {
             Some((New::Gone, _)) => self.put_gone(stripe, key, current, lsn),
             Some((new, bytes)) => {
@@ -315,6 +363,17 @@ impl<V: Clone> Engine<V> {
             Some(self.removal_level(level)),
         )
     }
+}
+
+fn check_size(group: &Group) -> Result<()> {
+    let bytes = group.bytes().len();
+    if bytes > GROUP_BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("the transaction is {bytes} bytes encoded and the limit is {GROUP_BYTES_MAX}"),
+        ));
+    }
+    Ok(())
 }
 
 fn check_keys(keys: &[Key]) -> Result<()> {

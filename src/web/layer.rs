@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use crate::error::Error;
 use crate::session::commit::Wish;
-use crate::session::finish::{CookieWish, Finished};
+use crate::session::finish::{CookieWish, Finished, Rest};
 use crate::session::{Refusal, Session, Sessions};
 use crate::web::cookie::{Cookie, Found};
 use crate::web::headers::{self, SiteData};
@@ -163,10 +163,11 @@ impl Config {
     async fn finish<R: Default>(
         self: Arc<Self>,
         session: Session,
+        rest: Rest,
         response: Response<R>,
         allowed: bool,
     ) -> Response<R> {
-        let finished = session.finish(self.saves(&response), self.wish()).await;
+        let finished = session.finish(rest).await;
         self.answer(finished, response, allowed)
     }
 
@@ -253,10 +254,14 @@ where
             if session.is_untouched() {
                 return Poll::Ready(Ok(response));
             }
-            if let Some(finished) = session.finish_at_once(config.saves(&response), config.wish()) {
-                return Poll::Ready(Ok(config.answer(finished, response, *this.allowed)));
+            let allowed = *this.allowed;
+            match session.finish_at_once(config.saves(&response), config.wish()) {
+                Ok(finished) => return Poll::Ready(Ok(config.answer(finished, response, allowed))),
+                Err(rest) => {
+                    *this.finishing =
+                        Some(Box::pin(config.finish(session, rest, response, allowed)));
+                }
             }
-            *this.finishing = Some(Box::pin(config.finish(session, response, *this.allowed)));
         }
         match this.finishing {
             Some(finishing) => finishing.as_mut().poll(context).map(Ok),

@@ -357,3 +357,47 @@ fn a_power_cut_at_any_moment_leaves_one_of_two_ids() {
         }
     }
 }
+
+/// Two clones of a new session that save at once begin one session, and what both had set is in it.
+#[test]
+fn clones_that_save_at_once_begin_one_session() {
+    let sessions = in_memory();
+    for round in 1..=200 {
+        let session = sessions.create();
+        let ids = threads(4, |thread| {
+            let clone = session.clone();
+            clone.insert(&format!("k{thread}"), 1).unwrap();
+            clone.save().unwrap()
+        });
+        assert_eq!(sessions.count().unwrap(), round, "each session has an id that somebody knows");
+        // The id is given out once.
+        let ids: Vec<_> = ids.into_iter().flatten().collect();
+        assert_eq!(ids.len(), 1);
+        session.save().unwrap();
+        let found = sessions.load(&ids[0]).unwrap().unwrap();
+        assert_eq!(found.len().unwrap(), 4);
+    }
+}
+
+/// What could not be saved is still to be saved: a second attempt does not say that all is well.
+#[test]
+fn what_could_not_be_saved_is_tried_again() {
+    let sessions = Sessions::builder().max_per_owner(1, WhenOwnerFull::Refuse).in_memory().unwrap();
+    let first = logged_in(&sessions, "ada");
+    let session = sessions.create();
+    session.insert("before", 1).unwrap();
+    session.login("ada").unwrap();
+    session.insert("k", 1).unwrap();
+    for _ in 0..2 {
+        assert!(session.save().unwrap_err().is_full());
+    }
+    session.insert("k", 2).unwrap();
+    assert!(sessions.revoke(&first.key()).unwrap());
+    let id = session.save().unwrap().unwrap();
+    let found = sessions.load(&id).unwrap().unwrap();
+    assert_eq!(found.subject().unwrap().as_deref(), Some("ada"));
+    assert_eq!((get(&found, "before"), get(&found, "k")), (Some(1), Some(2)));
+    // And it is saved once.
+    assert_eq!(session.save().unwrap(), None);
+    assert_eq!(sessions.count().unwrap(), 1);
+}
