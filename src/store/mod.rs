@@ -204,7 +204,7 @@ impl<V: Clone + Send + Sync + 'static> Store<V> {
     }
 
     /// Reads and changes several sessions as one whole: other callers, and a crash, see all of
-    /// what the closure decided or none of it. At most 256 keys, each once.
+    /// what the closure decided or none of it. At most 1024 keys, each once.
     ///
     /// The closure runs under the locks of all keys' stripes: keep it short. If it panics nothing
     /// has changed. If it ends a session, or shortens one, the call waits as a removal does.
