@@ -238,7 +238,7 @@ impl Session {
         delta: &Delta,
     ) -> Outcome {
         let shared = self.shared();
-        let now = shared.now();
+        let (now, most) = (shared.now(), shared.settings.max_value_bytes);
         if slots.get(0).is_some() {
             return Outcome::Again;
         }
@@ -272,7 +272,7 @@ impl Session {
                 let continued = kept.is_some();
                 let mut body = kept.unwrap_or_else(|| shared.blank(now));
                 if (continued || plan.fresh || login.anew)
-                    && let Err(error) = login.before.apply(&mut body)
+                    && let Err(error) = login.before.apply(&mut body, most)
                 {
                     return Outcome::Failed(error);
                 }
@@ -280,7 +280,7 @@ impl Session {
                 (body, continued)
             }
         };
-        if let Err(error) = delta.apply(&mut body) {
+        if let Err(error) = delta.apply(&mut body, most) {
             return Outcome::Failed(error);
         }
         (body.saved, body.renewed, body.told) = (now, now, now);

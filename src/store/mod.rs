@@ -52,6 +52,8 @@ pub use time::SuspectClock;
 
 pub(crate) use admit::Class;
 use engine::Engine;
+#[cfg(feature = "session")]
+pub(crate) use engine::Inside;
 use iter::Walk;
 pub(crate) use owner::Owner;
 use read::Touch;
