@@ -80,7 +80,7 @@ impl Error {
     pub(crate) fn reentrant() -> Self {
         Error::new(
             ErrorKind::Reentrant,
-            "a store was called from inside the closure of `update` or `transact`; \
+            "a store or a session was called from inside the closure of `update` or `transact`; \
              read what you need through the closure's arguments, or before the call",
         )
     }

@@ -29,7 +29,7 @@ pub(crate) const VALUE_BYTES_DEFAULT: usize = 64 << 10;
 /// Largest limit that may be set for one encoded value: 8 MiB.
 pub(crate) const VALUE_BYTES_MAX: usize = 8 << 20;
 /// Most keys in one transaction.
-pub(crate) const GROUP_KEYS_MAX: usize = 256;
+pub(crate) const GROUP_KEYS_MAX: usize = 1024;
 /// Most encoded bytes in one transaction.
 pub(crate) const GROUP_BYTES_MAX: usize = 16 << 20;
 
@@ -142,7 +142,10 @@ pub(crate) const SIGNING_SECRET_BYTES_MIN: usize = 32;
 pub(crate) const SIGNING_KEYS_MAX: usize = 8;
 
 #[cfg(feature = "session")]
-const _: () = assert!(PER_OWNER_DEFAULT <= PER_OWNER_MAX && PER_OWNER_MAX < GROUP_KEYS_MAX - 8);
+const _: () = assert!(PER_OWNER_DEFAULT <= PER_OWNER_MAX);
+/// All sessions of an owner end in one group, each with the ids that were given out for it.
+#[cfg(feature = "session")]
+const _: () = assert!((PER_OWNER_MAX + 1) * (NEXT_IDS_MAX + 1) + 8 <= GROUP_KEYS_MAX);
 #[cfg(feature = "session")]
 const _: () = assert!(
     RENEWAL_GRACE_MAX.as_secs() / RENEW_EVERY_MIN.as_secs() + 2 < RENEWALS_FOLLOWED_MAX as u64

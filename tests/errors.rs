@@ -225,7 +225,7 @@ fn a_value_that_is_too_large_changes_nothing() {
         assert!(error.is_too_large() && !error.is_unknown(), "{error:?}");
         mentions(&error, &["50", "1000", "max_value_bytes"]);
     }
-    let many: Vec<_> = (0..257).map(key).collect();
+    let many: Vec<_> = (0..1025).map(key).collect();
     assert!(store.transact(&many, |_| ()).unwrap_err().is_config());
     assert!(store.transact(&[key(1), key(1)], |_| ()).unwrap_err().is_config());
     assert_eq!(store.stats().disk.unwrap().lsn_appended, lsn);

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::id::Key;
 use crate::record::expiry::Expiry;
 use crate::session::Sessions;
+use crate::session::delta::check_growth;
 use crate::session::record::{Kind, Record};
 
 /// New ids to try before a creation gives up. One is enough unless the generator is broken.
@@ -28,9 +29,17 @@ impl Backend {
         Backend { sessions: sessions.clone(), dropped: Arc::default() }
     }
 
+    /// # Errors
+    /// `is_too_large`, in memory and on disk at the same size.
+    fn record(&self, bytes: Vec<u8>) -> Result<Arc<Record>> {
+        let most = self.sessions.shared().settings.max_value_bytes;
+        check_growth("the session", 0, bytes.len(), most)?;
+        Ok(Arc::new(Record(Kind::Foreign(bytes.into()))))
+    }
+
     /// Stores a record if there is none; false if there is one.
     pub(super) async fn create(&self, key: Key, bytes: Vec<u8>, ends: Expiry) -> Result<bool> {
-        let record = Arc::new(Record(Kind::Foreign(bytes.into())));
+        let record = self.record(bytes)?;
         let (shared, keys) = (self.sessions.shared(), [key]);
         let mut created = false;
         let create = shared.transact(Purpose::Add(key), &keys, |slots| {
@@ -53,7 +62,7 @@ impl Backend {
     /// Replaces a record and its expiry if it is there; false: it is gone, and the save was
     /// dropped and counted.
     pub(super) async fn save(&self, key: Key, bytes: Vec<u8>, ends: Expiry) -> Result<bool> {
-        let record = Arc::new(Record(Kind::Foreign(bytes.into())));
+        let record = self.record(bytes)?;
         let (shared, keys) = (self.sessions.shared(), [key]);
         let mut saved = false;
         let save = shared.transact(Purpose::Change, &keys, |slots| {

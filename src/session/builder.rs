@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::limits::{
     PER_OWNER_DEFAULT, PER_OWNER_MAX, RENEW_EVERY_MIN, RENEWAL_GRACE_DEFAULT, RENEWAL_GRACE_MAX,
+    VALUE_BYTES_DEFAULT, VALUE_BYTES_MAX,
 };
 use crate::log::Durability;
 use crate::record::expiry::check;
@@ -90,7 +91,9 @@ impl SessionsBuilder {
         self.store(|store| store.max_sessions(sessions))
     }
 
-    /// Options of the store underneath: memory, files, clock.
+    /// Options of the store underneath: memory, files, clock. `max_value_bytes` is the limit of one
+    /// session, flash messages and subject included: in memory and on disk the same, whatever the
+    /// codec makes of it. In memory what `max_memory` counts is the size of the sessions.
     ///
     /// ```
     /// let sessions = sessile::session::Sessions::builder()
@@ -152,7 +155,8 @@ impl SessionsBuilder {
     /// # Errors
     /// A config error naming the option.
     pub fn in_memory(self) -> Result<Sessions> {
-        self.finish(Builder::in_memory)
+        // Nothing is encoded there that would have a size.
+        self.finish(|store| store.weigher_or(Record::weight).in_memory())
     }
 
     fn finish(
@@ -160,7 +164,13 @@ impl SessionsBuilder {
         open: impl FnOnce(Builder<Record>) -> Result<Store<Record>>,
     ) -> Result<Sessions> {
         self.validate()?;
-        let store = open(self.store)?;
+        let max_value_bytes = self.store.value_limit();
+        let store = match store_limit(max_value_bytes) {
+            Some(limit) => self.store.max_value_bytes(limit),
+            // The store says what is wrong with it.
+            None => self.store,
+        };
+        let store = open(store)?;
         let of_store = &store.engine().settings;
         let settings = Settings {
             idle: of_store.policy.idle,
@@ -171,7 +181,7 @@ impl SessionsBuilder {
             per_owner: self.per_owner,
             when_owner_full: self.when_owner_full,
             anonymous_max: of_store.max_sessions.map(|most| most - most / 4),
-            max_value_bytes: of_store.max_value_bytes,
+            max_value_bytes,
             write_level: of_store.write_level,
             removal_level: of_store.removal_level,
         };
@@ -206,4 +216,13 @@ impl SessionsBuilder {
         }
         Ok(())
     }
+}
+
+/// What the store underneath lets through, so that sessions have one limit and it none of its own:
+/// an encoding may be longer than what it encodes, and lists of owners are no sessions. `None` for a
+/// limit that makes no sense.
+fn store_limit(max_value_bytes: usize) -> Option<usize> {
+    (1..=VALUE_BYTES_MAX)
+        .contains(&max_value_bytes)
+        .then(|| (max_value_bytes * 6 + VALUE_BYTES_DEFAULT).min(VALUE_BYTES_MAX))
 }

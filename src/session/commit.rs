@@ -216,7 +216,7 @@ impl Session {
             ));
         }
         let mut body = shared.blank(shared.now());
-        delta.apply(&mut body)?;
+        delta.apply(&mut body, shared.settings.max_value_bytes)?;
         let terms = body.terms(shared.idle_of(&body));
         let record = Record(Kind::Session(body));
         let id = loop {
@@ -272,11 +272,11 @@ impl Session {
         live: &Live,
         delta: &'a Delta,
     ) -> impl FnMut(&mut Body) -> Result<Verdict<()>> + Send + use<'a> {
-        let now = self.shared().now();
+        let (now, most) = (self.shared().now(), self.shared().settings.max_value_bytes);
         let tell = self.state().tell && !live.moved;
         let expires = delta.cleared || delta.expiry.is_some();
         move |body| {
-            delta.apply(body)?;
+            delta.apply(body, most)?;
             body.saved = now;
             if tell {
                 body.told = now;
@@ -330,7 +330,7 @@ impl Session {
                 return;
             }
             let mut body = body.clone();
-            if let Err(error) = delta.apply(&mut body) {
+            if let Err(error) = delta.apply(&mut body, shared.settings.max_value_bytes) {
                 result = Err(error);
                 return;
             }

@@ -82,7 +82,8 @@ impl Delta {
         let bytes = |(key, value): &(Box<str>, Option<Box<str>>)| {
             value.as_deref().map_or(0, |value| Dict::cost(key, value))
         };
-        (self.sets.len(), self.sets.iter().map(bytes).sum())
+        let flashes: usize = self.flashes.iter().map(Flash::size).sum();
+        (self.sets.len(), self.sets.iter().map(bytes).sum::<usize>() + flashes)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -98,8 +99,9 @@ impl Delta {
     /// Does to a session what the request did.
     ///
     /// # Errors
-    /// `is_too_large` for too many keys; the session is as it was then.
-    pub(crate) fn apply(&self, body: &mut Body) -> Result<()> {
+    /// `is_too_large` for too many keys, or more than `most` bytes in all; `body` is of no use then.
+    pub(crate) fn apply(&self, body: &mut Body, most: usize) -> Result<()> {
+        let before = body.size();
         let data = self.over(&body.data);
         check_count(data.len())?;
         body.data = data;
@@ -111,7 +113,7 @@ impl Delta {
         let surplus = body.flashes.len().saturating_sub(FLASHES_MAX);
         body.flashes.drain(..surplus);
         body.expiry = self.expiry.unwrap_or(body.expiry);
-        Ok(())
+        check_growth("the session", before, body.size(), most)
     }
 }
 
@@ -127,15 +129,18 @@ pub(crate) fn check_count(keys: usize) -> Result<()> {
     Ok(())
 }
 
+/// The one limit of what a record may become. What is larger already, because the limit was, may
+/// still shrink and stay.
+///
 /// # Errors
-/// `is_too_large` for a dictionary of more than `most` bytes, to which `name` was the last straw.
-pub(crate) fn check_size(name: &str, size: usize, most: usize) -> Result<()> {
-    if size > most {
+/// `is_too_large`, naming the limit.
+pub(crate) fn check_growth(what: &str, before: usize, after: usize, most: usize) -> Result<()> {
+    if after > most && after > before {
         return Err(Error::new(
             ErrorKind::TooLarge,
             format!(
-                "with {name:?} the session would have {size} bytes and the limit is {most}; raise \
-                 `max_value_bytes` or store less"
+                "{what} would have {after} bytes and the limit is {most}: store less, or raise \
+                 `max_value_bytes`"
             ),
         ));
     }

@@ -1,5 +1,7 @@
 //! Ending sessions: one's own, and those of others. Takes effect inside the call.
 
+use std::ops::Range;
+
 use crate::backend::{Purpose, block_on};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -173,12 +175,14 @@ impl Shared {
                 .map(|owned| owned.place)
                 .filter(|place| Some(*place) != keep)
                 .collect();
-            let keys: Vec<Key> =
+            let mut keys: Vec<Key> =
                 [list].into_iter().chain(places.iter().map(|place| place.key())).collect();
+            let sessions = 1..keys.len();
+            keys.extend(self.next_of(&places).await?);
             let mut done = None;
             self.transact(Purpose::End, &keys, |slots| {
                 slots.discard();
-                done = revoke_in(slots, seen, keep, keys.len(), self.now());
+                done = revoke_in(slots, seen, keep, &keys, sessions.clone(), self.now());
             })
             .await?;
             if let Some((count, generation)) = done {
@@ -189,6 +193,17 @@ impl Shared {
             }
         }
         Err(contended())
+    }
+
+    /// The ids that were given out for these sessions and not yet presented.
+    pub(crate) async fn next_of(&self, places: &[Place]) -> Result<Vec<Key>> {
+        let mut next = Vec::new();
+        for place in places {
+            let record = self.backend.peek(&place.key()).await?;
+            let body = record.as_ref().and_then(|record| record.session());
+            next.extend(body.into_iter().flat_map(|body| &body.next).map(|place| place.key()));
+        }
+        Ok(next)
     }
 
     /// Where renewals have moved the session that was under `key`.
@@ -204,17 +219,32 @@ impl Shared {
     }
 }
 
-/// One try. `None`: the list is no longer what was seen of it.
+/// Whether the transaction on `keys` has all ids that were given out for the sessions in these
+/// slots: one that was renewed since they were looked at has more.
+pub(crate) fn has_next_of(
+    slots: &Slots<Record>,
+    keys: &[Key],
+    mut sessions: impl Iterator<Item = usize>,
+) -> bool {
+    sessions.all(|at| {
+        let body = slots.get(at).and_then(Record::session);
+        body.is_none_or(|body| body.next.iter().all(|place| keys.contains(&place.key())))
+    })
+}
+
+/// One try: `keys` are the list, the sessions and the ids that were given out for them. `None`:
+/// they are no longer what was seen of them.
 fn revoke_in(
     slots: &mut Slots<Record>,
     seen: Option<&Owner>,
     keep: Option<Place>,
-    keys: usize,
+    keys: &[Key],
+    sessions: Range<usize>,
     now: Timestamp,
 ) -> Option<(usize, u64)> {
     let list = slots.get(0).and_then(Record::owner);
     let parts = |owner: &Owner| (owner.generation, owner.sessions.clone());
-    if list.map(parts) != seen.map(parts) {
+    if list.map(parts) != seen.map(parts) || !has_next_of(slots, keys, sessions.clone()) {
         return None;
     }
     let kept: Vec<Owned> = list
@@ -224,8 +254,8 @@ fn revoke_in(
         .copied()
         .collect();
     let generation = list.map_or(0, |owner| owner.generation) + 1;
-    let ended = (1..keys).filter(|index| slots.get(*index).is_some()).count();
-    (1..keys).for_each(|index| slots.remove(index));
+    let ended = sessions.filter(|index| slots.get(*index).is_some()).count();
+    (1..keys.len()).for_each(|index| slots.remove(index));
     let owner = Owner { generation, sessions: kept };
     let until = now.after(REVOCATION_MEMORY);
     let until = owner.ends().map_or(until, |ends| ends.max(until));

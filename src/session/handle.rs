@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 
 use crate::backend::{Work, block_on};
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::id::{Id, Key};
 use crate::limits::SESSION_KEYS_MAX;
 use crate::record::expiry::check as check_duration;
-use crate::session::delta::{check_count, check_size};
+use crate::session::delta::Delta;
 use crate::session::dict::Dict;
 use crate::session::key::{Name, check};
 use crate::session::record::{Flash, SessionExpiry};
@@ -21,6 +21,7 @@ use crate::session::resolve::Live;
 use crate::session::shared::Shared;
 use crate::session::state::State;
 use crate::session::value;
+use crate::store::Inside;
 use crate::sync::{Mutex, MutexGuard};
 
 /// A visitor's session: a dictionary of typed values that lasts from request to request.
@@ -35,8 +36,8 @@ use crate::sync::{Mutex, MutexGuard};
 /// A session that has ended is never brought back: what a request sets after somebody else has
 /// ended it is dropped, and counted.
 ///
-/// A clone is the same session. No method may be called from inside a closure that one of them
-/// was given.
+/// A clone is the same session. From inside the closure of [`update`](Self::update) no method of a
+/// session may be called: that is an error, `is_reentrant`, and does nothing.
 #[derive(Clone)]
 pub struct Session(pub(crate) Arc<Inner>);
 
@@ -82,6 +83,7 @@ impl Session {
     /// Those of the store. The response is an error then, whatever the handler makes of it: a
     /// visitor whose session cannot be read is not an anonymous one.
     pub async fn load(&self) -> Result<()> {
+        Inside::check()?;
         {
             let mut state = self.state();
             state.accessed = true;
@@ -147,6 +149,7 @@ impl Session {
 
     /// The state, the session being loaded.
     pub(crate) fn loaded(&self) -> Result<MutexGuard<'_, State>> {
+        Inside::check()?;
         {
             let mut state = self.state();
             state.accessed = true;
@@ -196,23 +199,31 @@ impl Session {
     pub(crate) fn set(&self, name: &str, text: Option<Box<str>>) -> Result<()> {
         let mut state = self.open()?;
         if let Some(text) = &text {
-            self.check_room(&state, name, text)?;
+            let bytes = Dict::cost(name, text);
+            self.check_room(&state, (1, bytes), |delta| delta.set(name, Some(text.clone())))?;
         }
         state.delta.set(name, text);
         state.change();
         Ok(())
     }
 
-    fn check_room(&self, state: &State, name: &str, text: &str) -> Result<()> {
-        let most = self.shared().settings.max_value_bytes;
+    /// Whether there is room for so many more keys and bytes, which `change` adds.
+    fn check_room(
+        &self,
+        state: &State,
+        more: (usize, usize),
+        change: impl FnOnce(&mut Delta),
+    ) -> Result<()> {
+        let shared = self.shared();
+        let most = shared.settings.max_value_bytes;
         // An upper bound, which is as good as always enough.
         let (keys, bytes) = state.at_most();
-        if bytes + Dict::cost(name, text) <= most && keys < SESSION_KEYS_MAX {
+        if bytes + more.1 <= most && keys + more.0 <= SESSION_KEYS_MAX {
             return Ok(());
         }
-        let view = state.view().with(name, Some(text));
-        check_count(view.len())?;
-        check_size(name, view.size(), most)
+        let mut delta = state.delta.clone();
+        change(&mut delta);
+        state.with(&delta, shared.blank(shared.now()), most).map(drop)
     }
 
     /// Takes a key out; false if it was not there.
@@ -325,12 +336,8 @@ impl Session {
     pub fn flash(&self, level: impl Into<String>, message: impl Into<String>) -> Result<()> {
         let flash = Flash { level: level.into(), message: message.into() };
         let mut state = self.open()?;
-        let size = flash.level.len() + flash.message.len();
-        let most = self.shared().settings.max_value_bytes;
-        if size > most {
-            let message = format!("a flash message of {size} bytes; the limit is {most}");
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
+        let size = flash.size();
+        self.check_room(&state, (0, size), |delta| delta.flashes.push(flash.clone()))?;
         state.delta.flashes.push(flash);
         state.change();
         Ok(())

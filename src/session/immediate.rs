@@ -8,13 +8,14 @@ use crate::backend::{Purpose, block_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Key;
 use crate::session::commit::Wish;
-use crate::session::delta::{Known, check_count, check_size};
+use crate::session::delta::{Known, check_count, check_growth};
 use crate::session::handle::Session;
 use crate::session::key::{Name, check};
 use crate::session::record::{Body, Flash};
 use crate::session::shared::{Changed, Verdict};
 use crate::session::state::{State, Turn};
 use crate::session::value;
+use crate::store::Inside;
 
 /// What the request itself has set under a key and not saved yet.
 enum Unsaved {
@@ -53,7 +54,8 @@ impl Session {
     /// in, it is saved with the response.
     ///
     /// `change` may be called more than once, and runs while others wait for the session: keep it
-    /// short.
+    /// short. A method of a session or a store that it calls does nothing and has the error
+    /// `is_reentrant`; what it needs beside the value is to be read before.
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`insert`](Self::insert): nothing has happened then.
@@ -68,6 +70,8 @@ impl Session {
     {
         let name = check(key.name())?;
         let mut run = |text: Option<&str>| -> Result<(R, Box<str>)> {
+            // The same rule whether the session is stored or not.
+            let _inside = Inside::enter();
             let mut value: T =
                 text.map(|text| value::decode(name, text)).transpose()?.unwrap_or_default();
             let result = change(&mut value);
@@ -81,10 +85,11 @@ impl Session {
         let most = self.shared().settings.max_value_bytes;
         if let Some(target) = target {
             let changed = self.change_at(target, |body| {
+                let before = body.size();
                 let (result, text) = run(unsaved.or(body.data.get(name)))?;
                 body.data = body.data.with(name, Some(&text));
                 check_count(body.data.len())?;
-                check_size(name, body.data.size(), most)?;
+                check_growth("the session", before, body.size(), most)?;
                 Ok(Verdict::Save(result))
             })?;
             if let Some(result) = changed {

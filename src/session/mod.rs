@@ -30,7 +30,7 @@
 
 mod builder;
 pub(crate) mod commit;
-mod delta;
+pub(crate) mod delta;
 mod dict;
 mod end;
 mod events;

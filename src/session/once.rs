@@ -7,6 +7,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::log::Durability;
 use crate::record::expiry::Expiry;
+use crate::session::delta::check_growth;
 use crate::session::manager::Sessions;
 use crate::session::record::{Kind, OneShot, Record, one_shot_key};
 
@@ -63,7 +64,7 @@ impl Sessions {
     /// drawn from it. It is kept as it is.
     ///
     /// # Errors
-    /// As `issue`.
+    /// As `issue`; `is_too_large` beyond `max_value_bytes`.
     pub fn issue_visible(
         &self,
         name: impl AsRef<str>,
@@ -102,6 +103,9 @@ impl Sessions {
             return Err(Error::config("a one-shot value of no attempts could not be redeemed"));
         }
         crate::record::expiry::check("ttl", ttl)?;
+        let kept = visible.as_deref().map_or(0, str::len);
+        let most = self.shared().settings.max_value_bytes;
+        check_growth("the one-shot value", 0, kept, most)?;
         let salt: [u8; 16] = Entropy::System
             .bytes()
             .map_err(|error| Error::io("the operating system gave no random bytes", error))?;

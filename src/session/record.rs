@@ -151,6 +151,20 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Bytes of memory that it takes.
+    pub(crate) fn weight(&self) -> u64 {
+        let beside = match &self.0 {
+            Kind::Session(body) => body.size() - BODY_BYTES,
+            Kind::Next(_) | Kind::Moved(_) => 0,
+            Kind::Owner(owner) => size_of_val(&*owner.sessions),
+            Kind::OneShot(one) => one.visible.as_ref().map_or(0, |text| text.len()),
+            Kind::Foreign(bytes) => bytes.len(),
+        };
+        (size_of::<Record>() + beside) as u64
+    }
+}
+
 impl Owner {
     /// When the longest of the sessions ends at the latest.
     pub(crate) fn ends(&self) -> Option<Timestamp> {
@@ -164,7 +178,27 @@ impl Owner {
     }
 }
 
+/// What a session counts beside its subject, dictionary and flashes: times, and ids that wait.
+pub(crate) const BODY_BYTES: usize = 160;
+
+/// What a flash counts beside its texts.
+pub(crate) const FLASH_BYTES: usize = 16;
+
+impl Flash {
+    /// Bytes that it counts in the limit of one session.
+    pub(crate) fn size(&self) -> usize {
+        FLASH_BYTES + self.level.len() + self.message.len()
+    }
+}
+
 impl Body {
+    /// Bytes that it counts in the limit of one session, wherever and however it is stored: about
+    /// what the default codec makes of it, and never less.
+    pub(crate) fn size(&self) -> usize {
+        let flashes: usize = self.flashes.iter().map(Flash::size).sum();
+        BODY_BYTES + self.subject().map_or(0, str::len) + self.data.size() + flashes
+    }
+
     pub(crate) fn subject(&self) -> Option<&str> {
         self.owner.as_deref().map(|login| &*login.subject)
     }

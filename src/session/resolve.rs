@@ -9,8 +9,11 @@ use crate::id::Key;
 use crate::limits::RENEWALS_FOLLOWED_MAX;
 use crate::record::expiry::Expiry;
 use crate::session::record::{Body, Kind, Place, Record, owner_key};
-use crate::session::shared::Shared;
+use crate::session::shared::{Shared, contended};
 use crate::store::Slots;
+
+/// How often a new id is tried to be made the session's in one request.
+const TRIES: usize = 8;
 
 /// A session that was found.
 #[derive(Clone)]
@@ -33,6 +36,10 @@ impl Live {
 
 impl Shared {
     /// The session of an id; `None` if there is none, or no longer. Counts as an access.
+    ///
+    /// # Errors
+    /// Those of the backend. A way that does not end is `is_full`, for a session that is not found
+    /// in time is not one that has ended.
     pub(crate) async fn resolve(&self, presented: Key) -> Result<Option<Live>> {
         let (mut key, mut moved, mut promoted) = (presented, false, false);
         for _ in 0..RENEWALS_FOLLOWED_MAX {
@@ -40,15 +47,28 @@ impl Shared {
             match &record.0 {
                 Kind::Session(_) => return Ok(Some(Live { key, record, moved, promoted })),
                 Kind::Moved(to) => (key, moved) = (to.key(), true),
-                Kind::Next(from) => match Box::pin(self.promote(key, from.key())).await? {
+                Kind::Next(from) => match Box::pin(self.present(key, from.key())).await? {
                     Promotion::Done => promoted = true,
                     Promotion::Follow(to) => key = to,
+                    // It is promoted by a later request; this one goes by the id that still counts.
+                    Promotion::Again => (key, moved) = (from.key(), true),
                     Promotion::Gone => return Ok(None),
                 },
                 _ => return Ok(None),
             }
         }
-        Ok(None)
+        Err(contended())
+    }
+
+    /// Promotes, against requests that change the session meanwhile.
+    async fn present(&self, new: Key, old: Key) -> Result<Promotion> {
+        for _ in 0..TRIES {
+            let outcome = self.promote(new, old).await?;
+            if !matches!(outcome, Promotion::Again) {
+                return Ok(outcome);
+            }
+        }
+        Ok(Promotion::Again)
     }
 
     /// The new id of a session is presented for the first time: from now on it is the session's,
@@ -96,8 +116,7 @@ impl Shared {
             _ => return Promotion::Gone,
         };
         if body.subject() != seen.subject() || body.next != seen.next {
-            // Changed since it was looked at: once more, from the beginning.
-            return Promotion::Follow(new);
+            return Promotion::Again;
         }
         body.next.retain(|place| *place != to);
         for (index, place) in keys.iter().enumerate().skip(2) {
@@ -125,5 +144,10 @@ enum Promotion {
     Done,
     /// It is to be looked for there.
     Follow(Key),
+    /// Changed since it was looked at: once more, from the beginning.
+    Again,
     Gone,
 }
+
+#[cfg(test)]
+mod tests;

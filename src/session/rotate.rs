@@ -10,6 +10,7 @@ use crate::id::{Id, Key};
 use crate::limits::SUBJECT_BYTES_MAX;
 use crate::record::expiry::Expiry;
 use crate::session::delta::Delta;
+use crate::session::end::has_next_of;
 use crate::session::events::{End, EventKind, Refusal, Rotation};
 use crate::session::handle::Session;
 use crate::session::record::{Body, Kind, Login, Owned, Owner, Place, Record, owner_key};
@@ -196,11 +197,14 @@ impl Session {
         }
         plan.before =
             had.filter(|had| owner != Some(had)).map(|subject| plan.add(owner_key(subject)));
-        let next = body.map(|body| body.next.clone()).unwrap_or_default();
+        // As they are now: since the request began there may have been a renewal.
+        let ending: Vec<Place> =
+            old.map(|old| Place::from(old.key)).into_iter().chain(plan.displaced.clone()).collect();
+        let next = shared.next_of(&ending).await?;
         let from = plan.keys.len();
-        for place in next.iter().chain(&plan.displaced.clone()) {
-            if !plan.keys.contains(&place.key()) {
-                plan.keys.push(place.key());
+        for key in ending.iter().map(|place| place.key()).chain(next) {
+            if !plan.keys.contains(&key) {
+                plan.keys.push(key);
             }
         }
         plan.extra = from..plan.keys.len();
@@ -234,7 +238,7 @@ impl Session {
         delta: &Delta,
     ) -> Outcome {
         let shared = self.shared();
-        let now = shared.now();
+        let (now, most) = (shared.now(), shared.settings.max_value_bytes);
         if slots.get(0).is_some() {
             return Outcome::Again;
         }
@@ -248,7 +252,8 @@ impl Session {
             a.map(|owner| (&owner.sessions, owner.generation))
                 == b.map(|owner| (&owner.sessions, owner.generation))
         };
-        if !same(seen, plan.seen.as_ref()) {
+        let ending = plan.old.into_iter().chain(plan.extra.clone());
+        if !same(seen, plan.seen.as_ref()) || !has_next_of(slots, &plan.keys, ending) {
             return Outcome::Again;
         }
         let mut list = seen.cloned().unwrap_or_default();
@@ -267,7 +272,7 @@ impl Session {
                 let continued = kept.is_some();
                 let mut body = kept.unwrap_or_else(|| shared.blank(now));
                 if (continued || plan.fresh || login.anew)
-                    && let Err(error) = login.before.apply(&mut body)
+                    && let Err(error) = login.before.apply(&mut body, most)
                 {
                     return Outcome::Failed(error);
                 }
@@ -275,7 +280,7 @@ impl Session {
                 (body, continued)
             }
         };
-        if let Err(error) = delta.apply(&mut body) {
+        if let Err(error) = delta.apply(&mut body, most) {
             return Outcome::Failed(error);
         }
         (body.saved, body.renewed, body.told) = (now, now, now);

@@ -116,7 +116,7 @@ impl Shared {
                 ControlFlow::Break(changed) => return changed,
             }
         }
-        Ok(Changed::Gone)
+        Err(contended())
     }
 
     /// The same in a store that answers at once. `None` if it does not: nothing has happened then.
@@ -142,7 +142,7 @@ impl Shared {
                 ControlFlow::Break(changed) => return Some(changed),
             }
         }
-        Some(Ok(Changed::Gone))
+        Some(Err(contended()))
     }
 
     fn step<R>(
@@ -200,10 +200,10 @@ impl<R> Step<R> {
     }
 }
 
-/// A transaction lost against others every time: nothing happened.
+/// Lost against others every time: nothing happened.
 pub(crate) fn contended() -> Error {
     Error::new(
         ErrorKind::Full,
-        "too many changes of the same owner's sessions at once; nothing happened, try again",
+        "too many changes of a session or its owner's sessions at once; nothing happened, try again",
     )
 }

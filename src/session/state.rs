@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::log::Durability;
 use crate::session::delta::{Delta, Known};
-use crate::session::record::{Body, Record, SessionExpiry};
+use crate::session::record::{BODY_BYTES, Body, Login, Record, SessionExpiry};
 use crate::session::resolve::Live;
 
 /// A new id that comes with the response.
@@ -104,13 +104,31 @@ impl State {
 
     /// Keys and bytes of that at most: a bound, quickly had.
     pub(crate) fn at_most(&self) -> (usize, usize) {
-        let saved = self.body().map_or((0, 0), |body| (body.data.len(), body.data.size()));
+        let saved = self.body().map_or((0, BODY_BYTES), |body| (body.data.len(), body.size()));
         let before = match self.turn.as_deref() {
-            Some(Turn::Login(login)) => login.before.at_most(),
+            Some(Turn::Login(login)) => {
+                let (keys, bytes) = login.before.at_most();
+                (keys, bytes + login.subject.len())
+            }
             _ => (0, 0),
         };
         let delta = self.delta.at_most();
         (saved.0 + before.0 + delta.0, saved.1 + before.1 + delta.1)
+    }
+
+    /// The session as it will be saved if nobody else changes it: what `delta` adds included.
+    ///
+    /// # Errors
+    /// Those of [`Delta::apply`].
+    pub(crate) fn with(&self, delta: &Delta, blank: Body, most: usize) -> Result<Body> {
+        let mut body = self.body().filter(|_| !self.starts_anew()).cloned().unwrap_or(blank);
+        if let Some(Turn::Login(login)) = self.turn.as_deref() {
+            login.before.apply(&mut body, most)?;
+            let (subject, at) = (login.subject.clone(), body.saved);
+            body.owner = Some(Box::new(Login { subject, at }));
+        }
+        delta.apply(&mut body, most)?;
+        Ok(body)
     }
 
     pub(crate) fn expiry(&self) -> SessionExpiry {

@@ -260,6 +260,18 @@ where
         self
     }
 
+    /// A weigher for those who have set none.
+    #[cfg(feature = "session")]
+    pub(crate) fn weigher_or(self, weigher: impl Fn(&V) -> u64 + Send + Sync + 'static) -> Self {
+        if self.weigher.is_some() { self } else { self.weigher(weigher) }
+    }
+
+    /// See [`max_value_bytes`](Self::max_value_bytes).
+    #[cfg(feature = "session")]
+    pub(crate) fn value_limit(&self) -> usize {
+        self.max_value_bytes
+    }
+
     /// What a value weighs in `max_memory`'s account, in bytes, instead of its encoded size.
     pub fn weigher(mut self, weigher: impl Fn(&V) -> u64 + Send + Sync + 'static) -> Self {
         self.weigher = Some(Box::new(weigher));

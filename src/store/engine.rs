@@ -115,19 +115,25 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks this thread as running a closure that a store called.
-pub(crate) struct Inside(());
+/// Marks this thread as running a closure that a store called. Where it is so marked already, it
+/// stays so.
+pub(crate) struct Inside(bool);
 
 impl Inside {
     pub(crate) fn enter() -> Self {
-        INSIDE.with(|inside| inside.set(true));
-        Inside(())
+        Inside(INSIDE.with(|inside| inside.replace(true)))
+    }
+
+    /// # Errors
+    /// `is_reentrant`, inside a closure.
+    pub(crate) fn check() -> Result<()> {
+        if INSIDE.with(Cell::get) { Err(Error::reentrant()) } else { Ok(()) }
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.with(|inside| inside.set(false));
+        INSIDE.with(|inside| inside.set(self.0));
     }
 }
 
@@ -196,9 +202,7 @@ impl<V> Engine<V> {
     /// # Errors
     /// From inside a closure; after `close`.
     pub(crate) fn enter(&self) -> Result<()> {
-        if INSIDE.with(Cell::get) {
-            return Err(Error::reentrant());
-        }
+        Inside::check()?;
         if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }
     }
 

@@ -52,6 +52,8 @@ pub use time::SuspectClock;
 
 pub(crate) use admit::Class;
 use engine::Engine;
+#[cfg(feature = "session")]
+pub(crate) use engine::Inside;
 use iter::Walk;
 pub(crate) use owner::Owner;
 use read::Touch;
@@ -204,7 +206,7 @@ impl<V: Clone + Send + Sync + 'static> Store<V> {
     }
 
     /// Reads and changes several sessions as one whole: other callers, and a crash, see all of
-    /// what the closure decided or none of it. At most 256 keys, each once.
+    /// what the closure decided or none of it. At most 1024 keys, each once.
     ///
     /// The closure runs under the locks of all keys' stripes: keep it short. If it panics nothing
     /// has changed. If it ends a session, or shortens one, the call waits as a removal does.

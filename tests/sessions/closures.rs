@@ -64,6 +64,58 @@ fn a_call_of_the_store_from_inside_a_closure_is_an_error_and_no_deadlock() {
     });
 }
 
+#[test]
+fn every_method_called_from_inside_an_update_is_an_error_and_does_nothing() {
+    within(LONG, || {
+        let world = World::new();
+        for session in [world.load(&world.saved(1)), world.sessions.create()] {
+            session.insert("mine", 5).unwrap();
+            let other = world.load(&world.logged_in("ada"));
+            let new = world.sessions.create();
+            let calls = session.update("k", |k: &mut i64| {
+                *k = 7;
+                let clone = session.clone();
+                let calls: [sessile::Result<()>; 23] = [
+                    clone.insert("inner", 1),
+                    session.insert("k", 1),
+                    session.get::<i64>("mine").map(drop),
+                    session.remove("mine").map(drop),
+                    session.update("k", |k: &mut i64| *k = 1),
+                    session.update("inner", |k: &mut i64| *k = 1),
+                    session.pop::<i64>("mine").map(drop),
+                    session.get_or_insert_with("inner", || 1).map(drop),
+                    session.contains("mine").map(drop),
+                    session.keys().map(drop),
+                    session.clear(),
+                    session.flash("info", "inner"),
+                    session.take_flashes().map(drop),
+                    session.cycle_id(),
+                    session.login("eve"),
+                    session.logout(),
+                    session.flush(),
+                    session.save_now(),
+                    session.save().map(drop),
+                    session.subject().map(drop),
+                    other.insert("inner", 1),
+                    new.insert("inner", 1),
+                    new.save().map(drop),
+                ];
+                calls.map(|call| call.is_err_and(|error| error.is_reentrant()))
+            });
+            assert_eq!(calls.unwrap(), [true; 23]);
+            // It is over, and nothing is left of it.
+            assert_eq!((get(&session, "k"), get(&session, "mine")), (Some(7), Some(5)));
+            assert_eq!(session.keys().unwrap(), ["k", "mine"]);
+            assert_eq!(session.take_flashes().unwrap(), []);
+            assert_eq!(session.subject().unwrap(), None);
+            assert!(!other.contains("inner").unwrap() && new.is_empty().unwrap());
+            let id = session.save().unwrap();
+            let saved = id.map_or(session, |id| world.load(&id));
+            assert_eq!((get(&saved, "k"), get(&saved, "mine")), (Some(7), Some(5)));
+        }
+    });
+}
+
 thread_local! {
     static LOOKED_AT: RefCell<Option<Session>> = const { RefCell::new(None) };
 }

@@ -280,3 +280,85 @@ fn a_revocation_is_remembered_though_the_sessions_that_were_spared_end_soon() {
     let error = slow.save().unwrap_err();
     assert!(error.is_interrupted(), "{error}");
 }
+
+/// Sessions of Ada's, some renewed once, some twice, with the ids that were not presented.
+fn with_unpresented(world: &World, count: usize) -> Vec<Id> {
+    let ids: Vec<Id> = (0..count).map(|_| world.logged_in("ada")).collect();
+    for round in 1..=2 {
+        world.clock.advance(HOUR);
+        for id in ids.iter().step_by(round) {
+            assert!(visit(world, id).is_some());
+        }
+    }
+    ids
+}
+
+/// What is in the store beside the lists of owners, when everything that is due has gone.
+#[track_caller]
+fn records(world: &World) -> u64 {
+    world.sessions.clear_expired().unwrap();
+    world.sessions.stats().sessions
+}
+
+/// What ends sessions, given their ids.
+type Ending = fn(&World, &[Id]);
+
+#[test]
+fn what_ends_a_session_ends_the_ids_that_were_never_presented_in_one_transaction() {
+    let three =
+        |builder: SessionsBuilder| renewing(builder).max_per_owner(3, WhenOwnerFull::EndOldest);
+    let ends: [(&str, Ending, u64); 6] = [
+        ("revoke_owner", |world, _| drop(world.sessions.revoke_owner("ada").unwrap()), 0),
+        ("revoke", |world, ids| assert!(world.sessions.revoke(&ids[0].key()).unwrap()), 2),
+        ("logout", |world, ids| world.load(&ids[0]).logout().unwrap(), 2),
+        ("revoke_others", |world, ids| drop(world.load(&ids[0]).revoke_others().unwrap()), 1),
+        ("displacement", |world, _| _ = world.logged_in("ada"), 3),
+        (
+            "a login beside a renewal",
+            |world, ids| {
+                let session = world.load(&ids[1]);
+                session.login("ada").unwrap();
+                // Another request is given an id in the meantime.
+                assert!(visit(world, &ids[1]).is_some());
+                session.save().unwrap();
+            },
+            3,
+        ),
+    ];
+    for (what, end, left) in ends {
+        let mut world = World::with(three);
+        let ids = with_unpresented(&world, 3);
+        // Two ids wait for the first and the last session, one for the second, which is due again.
+        assert_eq!(records(&world), 1 + 3 + 5, "{what}");
+        assert_eq!(world.sessions.count().unwrap(), 3, "an id that waits is no session");
+        assert_eq!(world.sessions.list_of("ada").unwrap().len(), 3);
+        let before = world.sessions.stats().sessions;
+        end(&world, &ids);
+        let sessions = world.sessions.list_of("ada").unwrap();
+        assert_eq!(sessions.len() as u64, left, "{what}");
+        let waiting = match what {
+            "revoke_owner" => 0,
+            "revoke_others" => 2,
+            "a login beside a renewal" => 4,
+            _ => 3,
+        };
+        assert!(world.sessions.stats().sessions < before);
+        assert_eq!(records(&world), 1 + left + waiting, "{what}");
+        world.sessions.sync().unwrap();
+        world.kill();
+        assert_eq!(records(&world), 1 + left + waiting, "{what}, after a crash");
+    }
+}
+
+#[test]
+fn as_many_sessions_as_an_owner_may_have_end_at_once_with_all_their_ids() {
+    let most =
+        |builder: SessionsBuilder| renewing(builder).max_per_owner(200, WhenOwnerFull::EndOldest);
+    let mut world = World::with(most);
+    with_unpresented(&world, 200);
+    assert_eq!(records(&world), 1 + 200 + 300);
+    assert_eq!(world.sessions.revoke_owner("ada").unwrap(), 200);
+    assert_eq!(records(&world), 1, "the list");
+    world.kill();
+    assert_eq!(records(&world), 1, "the list");
+}

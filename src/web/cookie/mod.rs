@@ -128,6 +128,10 @@ impl Cookie {
     /// The `Set-Cookie` that gives a browser this id, to be kept for `max_age`, rounded down to
     /// seconds and at most 400 days, or until the browser is closed. Marked sensitive, so that
     /// `http` prints it nowhere. One allocation.
+    ///
+    /// There is no `Expires` beside `Max-Age`: RFC 6265 has `Max-Age` win wherever both are there, and
+    /// `Expires` is an instant on the clock of the visitor's device, which may be wrong. Only a
+    /// [`removal`](Self::removal) has both, its instant being in the past on every clock.
     pub fn set(&self, id: &Id, max_age: Option<Duration>) -> HeaderValue {
         let (name, value, tail) = (self.name(), self.encode(id), &self.0.tail);
         let mut buffer = [0; MAX_AGE_BYTES_MAX];
