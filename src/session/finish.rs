@@ -19,8 +19,8 @@ use crate::session::state::State;
 pub(crate) enum CookieWish {
     /// Nothing: it is good, or the browser may have a better one by now.
     Keep,
-    /// It is to be this id, for so long; `None`: until the browser is closed.
-    Set(Id, Option<Duration>),
+    /// It is to be this id, for so long from this instant on; `None`: until the browser is closed.
+    Set(Id, Option<Duration>, Timestamp),
     /// It names nothing.
     Remove,
 }
@@ -117,7 +117,7 @@ impl Session {
         if let (Some(id), Some(body)) = (id, state.body()) {
             let left = body.deadline(now, self.shared().idle_of(body)).since(now);
             let lasts = body.expiry != SessionExpiry::BrowserClose;
-            return CookieWish::Set(id, lasts.then_some(left));
+            return CookieWish::Set(id, lasts.then_some(left), now);
         }
         if state.ended || (state.dead && state.live.is_none()) {
             return CookieWish::Remove;

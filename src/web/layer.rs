@@ -194,7 +194,7 @@ impl Config {
     fn write(&self, headers: &mut HeaderMap, finished: Finished) {
         let cookie = match finished.cookie {
             CookieWish::Keep => None,
-            CookieWish::Set(id, lasts) => Some(self.cookie.set(&id, lasts)),
+            CookieWish::Set(id, lasts, now) => Some(self.cookie.set(&id, lasts, now)),
             CookieWish::Remove => Some(self.cookie.removal()),
         };
         if finished.accessed || cookie.is_some() {

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use http::header::{COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request};
-use sessile::Id;
 use sessile::web::csrf::Token;
 use sessile::web::headers::{no_store, vary_cookie};
 use sessile::web::{Cookie, CrossSiteLayer, Found};
+use sessile::{Id, Timestamp};
 use tower_layer::Layer;
 
 use crate::key;
 use crate::sites::{Handler, answer};
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 struct Counting;
 
@@ -62,8 +64,8 @@ fn reading_a_cookie_allocates_nothing_and_writing_one_once() {
         });
         assert_eq!((allocated, found), (0, Some(id.clone())));
         assert_eq!(count(|| cookie.encode(&id)).0, 0);
-        assert_eq!(count(|| cookie.set(&id, Some(Duration::from_secs(1_209_600)))).0, 1);
-        assert_eq!(count(|| cookie.set(&id, None)).0, 1);
+        assert_eq!(count(|| cookie.set(&id, Some(Duration::from_secs(1_209_600)), NOW)).0, 1);
+        assert_eq!(count(|| cookie.set(&id, None, NOW)).0, 1);
         drop(cookie.removal());
         assert_eq!(count(|| cookie.removal()).0, 0);
         assert_eq!(count(|| cookie.clone()).0, 0);

@@ -3,20 +3,23 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sessile::Id;
 use sessile::web::{Cookie, CookieBuilder, Found, SameSite};
+use sessile::{Id, Timestamp};
 
 use crate::{config, key};
 
 const ID: &str = "dGhlIHF1aWNrIGJyb3duIGZveCBqdW1w";
 const DAYS_400: u64 = 400 * 24 * 3600;
 
+/// The first instant of 2026.
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
 fn id() -> Id {
     Id::parse(ID).unwrap()
 }
 
 fn set(cookie: &Cookie, seconds: Option<u64>) -> String {
-    let header = cookie.set(&id(), seconds.map(Duration::from_secs));
+    let header = cookie.set(&id(), seconds.map(Duration::from_secs), NOW);
     header.to_str().unwrap().to_owned()
 }
 
@@ -33,7 +36,10 @@ fn r08_cookie_attributes_golden() {
     let cookie = Cookie::default();
     let rest = "Path=/; Secure; HttpOnly; SameSite=Lax";
     assert_eq!(set(&cookie, None), format!("__Host-sid={ID}; {rest}"));
-    assert_eq!(set(&cookie, Some(1_209_600)), format!("__Host-sid={ID}; Max-Age=1209600; {rest}"));
+    assert_eq!(
+        set(&cookie, Some(1_209_600)),
+        format!("__Host-sid={ID}; Max-Age=1209600; Expires=Thu, 15 Jan 2026 00:00:00 GMT; {rest}")
+    );
     let ended = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
     assert_eq!(removal(&cookie), format!("__Host-sid=; {ended}; {rest}"));
 
@@ -44,7 +50,8 @@ fn r08_cookie_attributes_golden() {
     let all = Cookie::builder().name("__Secure-s").path("/shop").domain("example.com");
     let all = built(all.same_site(SameSite::None).partitioned(true).http_only(false));
     let rest = "Path=/shop; Domain=example.com; Secure; SameSite=None; Partitioned";
-    assert_eq!(set(&all, Some(5)), format!("__Secure-s={ID}; Max-Age=5; {rest}"));
+    let lasts = "Max-Age=5; Expires=Thu, 01 Jan 2026 00:00:05 GMT";
+    assert_eq!(set(&all, Some(5)), format!("__Secure-s={ID}; {lasts}; {rest}"));
     assert_eq!(removal(&all), format!("__Secure-s=; {ended}; {rest}"));
 }
 
@@ -76,18 +83,35 @@ fn rustsec_2017_0005_an_enormous_max_age_does_not_panic() {
     let cookie = Cookie::default();
     let long = format!("; Max-Age={DAYS_400};");
     for age in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(DAYS_400 + 1)] {
-        assert!(cookie.set(&id(), Some(age)).to_str().unwrap().contains(&long));
+        assert!(cookie.set(&id(), Some(age), NOW).to_str().unwrap().contains(&long));
     }
     for (millis, text) in [(0, "=0;"), (1, "=0;"), (999, "=0;"), (1000, "=1;"), (59_999, "=59;")] {
-        let header = cookie.set(&id(), Some(Duration::from_millis(millis)));
+        let header = cookie.set(&id(), Some(Duration::from_millis(millis)), NOW);
         assert!(header.to_str().unwrap().contains(&format!("; Max-Age{text}")), "{millis} ms");
+    }
+}
+
+/// Whatever the clock says, there is a date that browsers can read.
+#[test]
+fn s72_expires_at_the_ends_of_time() {
+    let cookie = Cookie::default();
+    let age = Duration::from_secs(60);
+    for (now, date) in [
+        (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (0, "Thu, 01 Jan 1970 00:01:00 GMT"),
+        (1_709_164_800_999 - 60_000, "Thu, 29 Feb 2024 00:00:00 GMT"),
+        (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] {
+        let header = cookie.set(&id(), Some(age), Timestamp::from_millis(now));
+        let text = header.to_str().unwrap();
+        assert!(text.contains(&format!("; Max-Age=60; Expires={date}; ")), "{text}");
     }
 }
 
 #[test]
 fn r15_set_cookie_is_sensitive() {
     for cookie in [Cookie::default(), built(Cookie::builder().signed_with([key(1)]))] {
-        let header = cookie.set(&id(), None);
+        let header = cookie.set(&id(), None, NOW);
         assert!(header.is_sensitive());
         assert_eq!(format!("{header:?}"), "Sensitive");
         assert!(!format!("{:?} {cookie:?}", cookie.encode(&id())).contains(ID));

@@ -8,23 +8,28 @@ mod sign;
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue, Uri};
+use httpdate::HttpDate;
 
 pub use builder::CookieBuilder;
 pub use read::Found;
 pub use rules::SameSite;
 pub use sign::{SigningKey, Value};
 
+use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::limits::COOKIE_AGE_MAX;
 use crate::web::host::is_loopback_request;
 use sign::Keys;
 
 /// What [`spell`] writes for the longest age.
-const MAX_AGE_BYTES_MAX: usize = "; Max-Age=34560000".len();
+const AGE_BYTES_MAX: usize = "; Max-Age=34560000; Expires=Sun, 06 Nov 1994 08:49:37 GMT".len();
+
+/// Seconds since 1970: beyond that a date of HTTP cannot go.
+const YEAR_9999_ENDS: u64 = 253_402_300_800;
 
 const _: () = assert!(COOKIE_AGE_MAX.as_secs() == 34_560_000);
 
@@ -125,17 +130,14 @@ impl Cookie {
         Value::encode(id, self.0.keys.as_ref())
     }
 
-    /// The `Set-Cookie` that gives a browser this id, to be kept for `max_age`, rounded down to
-    /// seconds and at most 400 days, or until the browser is closed. Marked sensitive, so that
-    /// `http` prints it nowhere. One allocation.
-    ///
-    /// There is no `Expires` beside `Max-Age`: RFC 6265 has `Max-Age` win wherever both are there, and
-    /// `Expires` is an instant on the clock of the visitor's device, which may be wrong. Only a
-    /// [`removal`](Self::removal) has both, its instant being in the past on every clock.
-    pub fn set(&self, id: &Id, max_age: Option<Duration>) -> HeaderValue {
+    /// The `Set-Cookie` that gives a browser this id, to be kept for `max_age` from `now` on,
+    /// rounded down to seconds and at most 400 days, or until the browser is closed. Says so as
+    /// `Max-Age`, which counts wherever both are there, and as `Expires`, for what knows only that.
+    /// Marked sensitive, so that `http` prints it nowhere. One allocation.
+    pub fn set(&self, id: &Id, max_age: Option<Duration>, now: Timestamp) -> HeaderValue {
         let (name, value, tail) = (self.name(), self.encode(id), &self.0.tail);
-        let mut buffer = [0; MAX_AGE_BYTES_MAX];
-        let age = max_age.map_or(&[][..], |age| spell(age.min(COOKIE_AGE_MAX), &mut buffer));
+        let mut buffer = [0; AGE_BYTES_MAX];
+        let age = max_age.map_or(&[][..], |age| spell(age.min(COOKIE_AGE_MAX), now, &mut buffer));
         let parts = [name.as_bytes(), b"=", value.expose().as_bytes(), age, tail.as_bytes()];
         // Of the very size, so that it becomes the header's without a copy.
         let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
@@ -161,11 +163,14 @@ impl Cookie {
     }
 }
 
-/// `Max-Age`, written into `to`.
-fn spell(age: Duration, to: &mut [u8; MAX_AGE_BYTES_MAX]) -> &[u8] {
+/// `Max-Age` and `Expires`, written into `to`.
+fn spell(age: Duration, now: Timestamp, to: &mut [u8; AGE_BYTES_MAX]) -> &[u8] {
+    let ends = now.after(age).as_millis().div_euclid(1000);
+    let ends = u64::try_from(ends).unwrap_or(0).min(YEAR_9999_ENDS - 1);
+    let expires = HttpDate::from(UNIX_EPOCH + Duration::from_secs(ends));
     let mut rest = &mut to[..];
     // It has room for the longest age, so this cannot fail.
-    let _ = write!(rest, "; Max-Age={}", age.as_secs());
+    let _ = write!(rest, "; Max-Age={}; Expires={expires}", age.as_secs());
     let unused = rest.len();
-    to.get(..MAX_AGE_BYTES_MAX - unused).unwrap_or_default()
+    to.get(..AGE_BYTES_MAX - unused).unwrap_or_default()
 }
