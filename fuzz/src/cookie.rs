@@ -7,8 +7,8 @@ mod slow;
 
 use std::time::Duration;
 
-use sessile::Id;
 use sessile::web::{Cookie, Found, SameSite, SigningKey};
+use sessile::{Id, Timestamp};
 
 use super::input::Input;
 use slow::Slow;
@@ -82,6 +82,7 @@ fn letter(byte: u8) -> u8 {
 fn options(input: &mut Input<'_>) {
     let (flags, kind) = (input.u8(), input.u8());
     let age = (flags & 1 != 0).then(|| Duration::new(input.odd(), input.u32() % 1_000_000_000));
+    let now = input.odd() as i64;
     let mut text = |most: usize| {
         let length = usize::from(input.u8()) % most;
         String::from_utf8_lossy(input.bytes(length)).into_owned()
@@ -105,13 +106,13 @@ fn options(input: &mut Input<'_>) {
     }
     let Ok(cookie) = builder.build() else { return };
     let id = Id::parse([b'a'; 32]).expect("an id");
-    let set = cookie.set(&id, age);
+    let set = cookie.set(&id, age, Timestamp::from_millis(now));
     let removal = cookie.removal();
     for header in [set.as_bytes(), removal.as_bytes()] {
         assert!(header.len() < 4096 && header.iter().all(|byte| (b' '..=b'~').contains(byte)));
-        // Name, value and at most nine attributes: none came in with a name, a path or a domain.
+        // Name, value and at most ten attributes: none came in with a name, a path or a domain.
         let semicolons = header.iter().filter(|byte| **byte == b';').count();
-        assert!(semicolons <= 9);
+        assert!(semicolons <= 10);
     }
     let pair = set.as_bytes().split(|byte| *byte == b';').next().expect("a first part");
     let Found::One(value) = cookie.find_in([pair]) else { panic!("it does not find itself") };

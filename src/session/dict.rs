@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::limits::{SESSION_KEY_BYTES_MAX, SESSION_KEYS_MAX};
 
@@ -62,13 +63,10 @@ impl Dict {
     /// This dictionary with changes made to it: sorted by key, each key once; `None` takes it out.
     pub(crate) fn merged<'a>(
         &self,
-        changes: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+        changes: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Dict {
-        let grown: usize = changes
-            .clone()
-            .map(|(key, value)| value.map_or(0, |v| HEAD + key.len() + v.len()))
-            .sum();
-        let mut packed = Packed(Vec::with_capacity(self.0.len() + grown));
+        // Packed where most dictionaries fit, so that what is kept is allocated once and of its size.
+        let mut packed = Packed(SmallVec::new());
         let mut changes = changes.peekable();
         for (key, value) in self.iter() {
             while let Some((changed, new)) = changes.next_if(|(changed, _)| *changed < key) {
@@ -80,7 +78,7 @@ impl Dict {
             }
         }
         changes.for_each(|(key, new)| packed.add(key, new));
-        Dict(packed.0.into_boxed_slice())
+        Dict(packed.0.as_slice().into())
     }
 
     /// A dictionary that was packed by [`Dict::merged`], and nothing else.
@@ -102,7 +100,7 @@ impl Dict {
     }
 }
 
-struct Packed(Vec<u8>);
+struct Packed(SmallVec<[u8; 512]>);
 
 impl Packed {
     fn add(&mut self, key: &str, value: Option<&str>) {
@@ -113,8 +111,8 @@ impl Packed {
             debug_assert!(false, "the key or the value was not checked");
             return;
         };
-        self.0.push(key_bytes);
-        self.0.extend_from_slice(&value_bytes.to_le_bytes());
+        let [a, b, c, d] = value_bytes.to_le_bytes();
+        self.0.extend_from_slice(&[key_bytes, a, b, c, d]);
         self.0.extend_from_slice(key.as_bytes());
         self.0.extend_from_slice(value.as_bytes());
     }

@@ -8,6 +8,7 @@ mod mismatch;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -19,16 +20,19 @@ pub(crate) fn encode<T: Serialize + ?Sized>(name: &str, value: &T) -> Result<Box
         let message = format!("the value for the session's key {name:?} cannot be JSON: {why}");
         Error::new(ErrorKind::Decode, message)
     };
-    let text = serde_json::to_string(value).map_err(|_| {
+    // Written where most values fit, so that what is kept is allocated once and of its size.
+    let mut text = SmallVec::<[u8; 256]>::new();
+    serde_json::to_writer(&mut text, value).map_err(|_| {
         refused("a map in it has keys that are no strings, or its own `Serialize` refuses it")
     })?;
+    let text = std::str::from_utf8(&text).map_err(|_| refused("it is not UTF-8"))?;
     // What JSON has no number for is written as `null`, and would be another value when it is read.
     if text.contains("null") && !finite::is_finite(value) {
         return Err(refused(
             "a number in it is infinite or NaN; set an `Option` or a text instead",
         ));
     }
-    Ok(text.into_boxed_str())
+    Ok(text.into())
 }
 
 /// # Errors
