@@ -131,35 +131,36 @@ impl Session {
     }
 
     /// Loads a session that is where it is looked for, in a store that answers at once: nearly
-    /// every one. False if that is not so, and nothing has happened.
-    fn load_at_once(&self) -> bool {
-        let Some(id) = &self.0.presented else { return false };
-        let key = id.key();
-        if self.state().failed.is_some() {
-            return false;
+    /// every one. `None` if that is not so, and nothing has happened.
+    fn load_at_once(&self) -> Option<MutexGuard<'_, State>> {
+        let key = self.0.presented.as_ref()?.key();
+        let Work::Done(Some(Ok(Some(record)))) = self.shared().backend.get(&key) else {
+            return None;
+        };
+        record.session()?;
+        let mut state = self.state();
+        if !state.loaded {
+            state.loaded = true;
+            state.live = Some(Live { key, record, moved: false, promoted: false });
         }
-        match self.shared().backend.get(&key) {
-            Work::Done(Some(Ok(Some(record)))) if record.session().is_some() => {
-                let live = Live { key, record, moved: false, promoted: false };
-                self.settle(Ok(Some(live))).is_ok()
-            }
-            _ => false,
-        }
+        Some(state)
     }
 
     /// The state, the session being loaded.
     pub(crate) fn loaded(&self) -> Result<MutexGuard<'_, State>> {
         Inside::check()?;
-        {
+        let failed = {
             let mut state = self.state();
             state.accessed = true;
             if state.loaded {
                 return Ok(state);
             }
+            state.failed.is_some()
+        };
+        if !failed && let Some(state) = self.load_at_once() {
+            return Ok(state);
         }
-        if !self.load_at_once() {
-            block_on(self.load())?;
-        }
+        block_on(self.load())?;
         Ok(self.state())
     }
 

@@ -73,7 +73,9 @@ impl Sessions {
     /// # Errors
     /// Those of the store.
     pub fn load(&self, id: &Id) -> Result<Option<Session>> {
-        block_on(self.load_async(id))
+        let session = Session::new(self.0.clone(), Some(id.clone()), true);
+        let there = session.loaded()?.live.is_some();
+        Ok(there.then_some(session))
     }
 
     /// See [`load`](Self::load).

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sessile::Durability;
 use sessile::session::{Redeemed, Sessions, WhenOwnerFull};
-use sessile::testing::{Keep, SimFs};
+use sessile::testing::{Keep, ManualClock, SimFs};
+use sessile::{Background, Durability};
 
 use crate::support::{Temp, within};
 use crate::{HOUR, LONG, MINUTE, get, in_memory, logged_in, threads};
@@ -400,4 +400,31 @@ fn what_could_not_be_saved_is_tried_again() {
     // And it is saved once.
     assert_eq!(session.save().unwrap(), None);
     assert_eq!(sessions.count().unwrap(), 1);
+}
+
+/// A revocation beside requests that renew the id leaves neither a session nor an id that was given
+/// out in between: there is only what remembers it.
+#[test]
+fn a_revocation_beside_renewals_leaves_no_id() {
+    let clock = ManualClock::new();
+    let sessions = Sessions::builder()
+        .renew_every(MINUTE)
+        .store(|store| store.clock(clock.clone()).background(Background::Callers))
+        .in_memory()
+        .unwrap();
+    for _ in 0..150 {
+        let ids: Vec<_> = (0..6).map(|_| logged_in(&sessions, "ada")).collect();
+        clock.advance(2 * MINUTE);
+        threads(3, |thread| match thread {
+            0 => drop(sessions.revoke_owner("ada").unwrap()),
+            _ => ids.iter().for_each(|id| {
+                if let Some(session) = sessions.load(id).unwrap() {
+                    session.insert("k", 1).unwrap();
+                    drop(session.save().unwrap());
+                }
+            }),
+        });
+        assert_eq!(sessions.count().unwrap(), 0);
+        assert_eq!(sessions.stats().sessions, 1, "the list, which remembers the revocation");
+    }
 }

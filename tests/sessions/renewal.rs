@@ -362,3 +362,15 @@ fn as_many_sessions_as_an_owner_may_have_end_at_once_with_all_their_ids() {
     world.kill();
     assert_eq!(records(&world), 1, "the list");
 }
+
+/// An owner's list goes with the last of its sessions: what has ended leaves nothing to be kept.
+#[test]
+fn nothing_is_left_of_an_owner_who_has_logged_out_everywhere() {
+    let sessions = crate::in_memory();
+    let ids: Vec<_> = (0..3).map(|_| crate::logged_in(&sessions, "ada")).collect();
+    assert_eq!(sessions.stats().sessions, 4, "three sessions and their list");
+    for id in ids {
+        sessions.load(&id).unwrap().unwrap().logout().unwrap();
+    }
+    assert_eq!(sessions.stats().sessions, 0);
+}
