@@ -420,7 +420,7 @@ fn a_revocation_beside_renewals_leaves_no_id() {
             _ => ids.iter().for_each(|id| {
                 if let Some(session) = sessions.load(id).unwrap() {
                     session.insert("k", 1).unwrap();
-                    drop(session.save().unwrap());
+                    let _ = session.save().unwrap();
                 }
             }),
         });
