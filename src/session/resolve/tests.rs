@@ -186,3 +186,24 @@ fn a_way_that_does_not_end_is_an_error_and_no_anonymous_visitor() {
         shared.change(Purpose::Change, old, |_| Ok(crate::session::shared::Verdict::Keep(())));
     assert!(block_on(changed).is_err_and(|error| error.is_full()));
 }
+
+#[test]
+fn an_id_given_out_beside_a_promotion_leads_to_the_promoted_one() {
+    let other = Id::new().unwrap().key();
+    let (shared, _, new) = renewed(|mut body, old| {
+        let mut times = 0;
+        Some(Box::new(move |store| {
+            times += 1;
+            // Between the promotion's look at the session and its transaction.
+            if times == 2 {
+                body.next.push(Place::from(other));
+                put(store, old, Kind::Session(body.clone()));
+                put(store, other, Kind::Next(Place::from(old)));
+            }
+        }))
+    });
+    let live = block_on(shared.resolve(new)).unwrap().expect("the session lives");
+    assert_eq!((live.key, live.promoted), (new, true));
+    let record = block_on(shared.backend.peek(&other)).unwrap().expect("it is good");
+    assert!(matches!(record.0, Kind::Next(place) if place == Place::from(new)));
+}
