@@ -164,6 +164,20 @@ fn a_redemption_has_one_winner_of_64_and_none_after_a_crash() {
     }
 }
 
+/// Right once is right once after a loss of power too, though the value itself had long been on disk.
+#[test]
+fn a_redemption_outlasts_a_loss_of_power() {
+    let fs = SimFs::new(3);
+    let sessions = Sessions::builder().open_fs(Arc::new(fs.clone())).unwrap();
+    for (name, candidate, attempts) in [("right", "123456", 5), ("last try", "654321", 1)] {
+        sessions.issue(name, "123456", HOUR, attempts).unwrap();
+        sessions.sync().unwrap();
+        assert!(sessions.redeem(name, candidate).unwrap() != Redeemed::Absent);
+        let found = Sessions::builder().open_fs(Arc::new(fs.power_cut(Keep::Nothing))).unwrap();
+        assert_eq!(found.redeem(name, "123456").unwrap(), Redeemed::Absent);
+    }
+}
+
 #[test]
 fn attempts_are_counted_exactly() {
     let sessions = in_memory();

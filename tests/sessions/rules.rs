@@ -124,6 +124,26 @@ fn r06_a_busy_session_ends_at_the_absolute_deadline_and_renewals_do_not_move_it(
     world.is_gone(&id);
 }
 
+/// An instant of its own beyond that deadline does not move it either, not under a new id.
+#[test]
+fn r06_an_instant_beyond_the_absolute_deadline_is_cut_to_it() {
+    let world = World::with(|builder| builder.absolute(8 * HOUR));
+    let far = world.sessions.now().after(100 * HOUR);
+    let session = world.sessions.create();
+    session.set_expiry(SessionExpiry::At(far)).unwrap();
+    session.insert("k", 1).unwrap();
+    let mut id = session.save().unwrap().unwrap();
+    for _ in 0..3 {
+        world.clock.advance(2 * HOUR);
+        let session = world.load(&id);
+        session.cycle_id().unwrap();
+        id = session.save().unwrap().unwrap();
+        assert!(session.expiry_age().unwrap() <= 8 * HOUR);
+    }
+    world.clock.advance(2 * HOUR + SECOND);
+    world.is_gone(&id);
+}
+
 #[test]
 fn r07_a_clock_that_is_set_back_revives_nothing() {
     let world = World::with(|builder| builder.idle(HOUR));

@@ -1,11 +1,14 @@
 //! Django's statements about its middleware, as far as they are adopted, over HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::get;
-use sessile::session::{Session, SessionExpiry};
+use sessile::Background;
+use sessile::session::{Session, SessionExpiry, Sessions};
+use sessile::testing::{Keep, ManualClock, SimFs};
 use sessile::web::OnVanished;
 
 use crate::browser::{App, Browser};
@@ -326,4 +329,53 @@ fn a_test_of_an_application_can_begin_logged_in() {
     let me = |cookie: &str| app.ask(Method::GET, "/who", Some(cookie.as_bytes())).body;
     assert_eq!(me(&cookie), "ada");
     assert_eq!(me("a=b"), "nobody");
+}
+
+/// Whatever the handler makes of it: a visitor whose session cannot be read is not an anonymous one.
+#[test]
+fn a_failing_store_is_an_empty_error_though_the_handler_says_all_is_well() {
+    let swallows = get(async |s: Session| {
+        assert!(s.get::<u32>("n").is_err());
+        "welcome, stranger"
+    });
+    let app = App::new(routes().route("/swallows", swallows));
+    let mut browser = Browser::default();
+    browser.get(&app, "/set");
+    app.sessions.close().unwrap();
+    let answer = browser.get(&app, "/swallows");
+    assert_eq!((answer.status, &*answer.body), (StatusCode::SERVICE_UNAVAILABLE, ""));
+    assert!(answer.cookies().is_empty());
+    assert_eq!(answer.header("vary"), Some("Cookie"));
+    // What does not look at its session is served all the same.
+    assert_eq!(browser.get(&app, "/untouched").status, StatusCode::OK);
+    assert!(app.sessions.counts().failed > 0);
+}
+
+/// When the response is there, what it says outlasts what its level promises: the end of a session
+/// a loss of power, everything else the end of the process.
+#[test]
+fn a_response_waits_until_what_it_says_lasts() {
+    let fs = SimFs::new(5);
+    let open = |fs: &SimFs| {
+        let callers = |store: sessile::Builder<_>| store.background(Background::Callers);
+        Sessions::builder().store(callers).open_fs(Arc::new(fs.clone())).unwrap()
+    };
+    let app = App::over(routes(), open(&fs), ManualClock::new(), |layer| layer);
+    let reopened = |fs: SimFs| App::over(routes(), open(&fs), ManualClock::new(), |layer| layer);
+    let mut browser = Browser::default();
+    for (path, seen) in [("/set", "Some(1)"), ("/set-404", "Some(4)")] {
+        browser.get(&app, path);
+        assert_eq!(browser.get(&reopened(fs.kill()), "/read").body, seen, "after {path}");
+    }
+    browser.get(&app, "/login");
+    app.sessions.sync().unwrap();
+    let old = browser.clone();
+    for path in ["/login", "/logout-500"] {
+        let before = browser.clone();
+        browser.get(&app, path);
+        for mut dead in [old.clone(), before] {
+            let app = reopened(fs.power_cut(Keep::Nothing));
+            assert_eq!(dead.get(&app, "/who").body, "nobody", "after {path}");
+        }
+    }
 }
