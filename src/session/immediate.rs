@@ -69,14 +69,22 @@ impl Session {
         R: Send,
     {
         let name = check(key.name())?;
-        let mut run = |text: Option<&str>| -> Result<(R, Box<str>)> {
+        self.update_text(name, |text| {
             // The same rule whether the session is stored or not.
             let _inside = Inside::enter();
             let mut value: T =
                 text.map(|text| value::decode(name, text)).transpose()?.unwrap_or_default();
             let result = change(&mut value);
             Ok((result, value::encode(name, &value)?))
-        };
+        })
+    }
+
+    /// The same, as it is stored, and for a reserved key too.
+    pub(crate) fn update_text<R: Send>(
+        &self,
+        name: &str,
+        mut run: impl FnMut(Option<&str>) -> Result<(R, Box<str>)> + Send,
+    ) -> Result<R> {
         let (target, unsaved, seen) = {
             let state = self.loaded()?;
             let seen: Option<Box<str>> = state.see(name).map(Into::into);

@@ -7,7 +7,8 @@ use crate::web::csrf::Token;
 
 impl Session {
     /// The session's token, for a hidden field or a header: spelt anew each time. Draws and sets it
-    /// if there is none.
+    /// if there is none: at once where the session is stored, so that pages that are shown in
+    /// parallel have the same.
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -15,8 +16,12 @@ impl Session {
         if let Some(token) = self.known_token()? {
             return token.masked();
         }
-        let token = Token::new()?;
-        self.set(CSRF_TOKEN, Some(format!("\"{}\"", token.expose()).into()))?;
+        let drawn = Token::new()?;
+        let token = self.update_text(CSRF_TOKEN, |text| {
+            let token = text.and_then(parse).unwrap_or_else(|| drawn.clone());
+            let text = format!("\"{}\"", token.expose());
+            Ok((token, text.into()))
+        })?;
         token.masked()
     }
 
@@ -30,7 +35,11 @@ impl Session {
 
     fn known_token(&self) -> Result<Option<Token>> {
         let state = self.loaded()?;
-        let text = state.see(CSRF_TOKEN).map(|text| text.trim_matches('"'));
-        Ok(text.and_then(Token::parse))
+        Ok(state.see(CSRF_TOKEN).and_then(parse))
     }
+}
+
+/// From JSON, as it is kept.
+fn parse(text: &str) -> Option<Token> {
+    Token::parse(text.trim_matches('"'))
 }
