@@ -73,12 +73,17 @@ pub mod adapters;
 mod backend;
 mod base;
 mod clock;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod command;
 mod entropy;
 mod error;
 pub mod format;
 pub mod fs;
 mod hash;
 mod id;
+#[cfg(feature = "cli")]
+mod inspect;
 mod limits;
 mod log;
 mod metrics;

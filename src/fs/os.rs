@@ -5,6 +5,8 @@
 
 mod directory;
 mod lock;
+#[cfg(feature = "cli")]
+mod look;
 #[cfg(test)]
 mod tests;
 
