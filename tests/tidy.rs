@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["record", "log", "store"]),
     ("session", &["record", "fs", "log", "store", "backend"]),
     ("inspect", &["record", "fs", "log", "base", "store"]),
-    ("command", &["fs", "session", "inspect"]),
+    ("command", &["fs", "log", "store", "session", "inspect"]),
     ("bin", &[]),
     ("testing", &["record", "fs", "log", "base", "store", "session", "web"]),
     ("web", &["record", "log", "store", "session"]),

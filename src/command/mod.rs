@@ -17,6 +17,7 @@
 //! or the command is not understood, 3 if `get` finds no such session.
 
 mod arguments;
+mod bench;
 mod get;
 mod keys;
 mod output;
@@ -87,6 +88,11 @@ fn run(command: Command, output: &mut Output) -> Result<Outcome> {
         Command::Verify(looking) => verify::run(&Look::at(&looking)?, output),
         Command::Keys(looking, expired) => keys::run(&Look::at(&looking)?, expired, output),
         Command::Get(looking, key) => get::run(&looking, key, output),
+        Command::Bench(measuring) => bench::run(&measuring, output).map(|()| Outcome::Fine),
+        Command::Fill(measuring) => bench::fill(&measuring).map(|()| Outcome::Fine),
+        Command::Sweep(path, whole) => {
+            bench::sweep(Path::new(&path), whole).map(|()| Outcome::Fine)
+        }
     }
 }
 

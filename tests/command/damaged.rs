@@ -111,7 +111,7 @@ fn every_byte_of_a_small_directory() {
         // Zeros that nothing looks at are most of it: of these, every 61st.
         let is_looked_at = |at: &usize| {
             let near = bytes.get(at.saturating_sub(8)..at + 8).unwrap_or_default();
-            at % 61 == 0 || near.iter().any(|byte| *byte != 0)
+            at.is_multiple_of(61) || near.iter().any(|byte| *byte != 0)
         };
         for at_byte in (0..bytes.len()).filter(is_looked_at).step_by(STEP) {
             let mut damaged = bytes.clone();
@@ -129,9 +129,12 @@ fn every_byte_of_a_small_directory() {
                 1 => {
                     let report = ended.json();
                     let damage = report["damage"].as_array().unwrap();
-                    let named = damage
-                        .iter()
-                        .any(|damage| damage["file"] == *name && damage["offset"].is_u64());
+                    // A header and a manifest have one checksum, which is where they fail.
+                    let named = damage.iter().any(|damage| {
+                        let offset = damage["offset"].as_u64();
+                        let is_there = |offset| offset <= at_byte as u64 || at_byte < 4096;
+                        damage["file"] == *name && offset.is_some_and(is_there)
+                    });
                     assert!(named, "{what}");
                     seen += 1;
                 }

@@ -152,9 +152,9 @@ fn damage_is_found_in_those_that_are_damaged_where_the_store_says_it_is() {
             continue;
         };
         let (file, offset) = place.trim().split_once(" at byte ").unwrap();
-        let found = damage
-            .iter()
-            .any(|damage| damage["file"] == file && damage["offset"].to_string() == offset);
+        let offset: u64 = offset.parse().unwrap();
+        let found =
+            damage.iter().any(|damage| damage["file"] == file && damage["offset"] == offset);
         assert!(found, "{}: {place} is not in {report}", golden.name);
     }
 }

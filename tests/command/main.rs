@@ -8,6 +8,7 @@
 ))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
+mod bench;
 mod damaged;
 #[path = "../format/dump.rs"]
 #[allow(dead_code, reason = "another test uses all of it")]

@@ -128,7 +128,7 @@ fn what_is_not_understood_ends_with_2_and_says_where_to_look() {
         assert!(ended.out.is_empty(), "{words:?}: {ended:?}");
     }
     let help = sessile(&["--help"]).with(0).out;
-    assert!(["stat", "verify", "keys", "get"].iter().all(|word| help.contains(word)));
+    assert!(["stat", "verify", "keys", "get", "bench"].iter().all(|word| help.contains(word)));
     assert!(sessile(&["--version"]).with(0).out.contains(env!("CARGO_PKG_VERSION")));
 }
 

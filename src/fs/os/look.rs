@@ -68,6 +68,11 @@ impl OsFs {
     }
 }
 
+/// Removes the directory at `path`, which must be empty.
+pub(crate) fn remove_empty(path: &Path) -> io::Result<()> {
+    fs::remove_dir(path)
+}
+
 /// Who holds the file exclusively, if this line of the kernel's list says so. Some file systems
 /// give the kernel another number of the device than they give us: then who noted himself counts.
 fn held(line: &str, device: &str, inode: u64, noted: Option<u32>) -> Option<u32> {
