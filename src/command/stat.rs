@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::output::{Output, bar};
-use super::text::{bytes, count, duration, instant};
+use super::text::{bytes, count, counted, duration, instant};
 use super::{Look, Outcome};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -155,7 +155,7 @@ impl Report {
         let Lsn { last, durable, cut } = self.lsn;
         row("LSN", format!("{last}: {durable} known to be on disk, {cut} in the bases"))?;
         let log = &self.log;
-        let replay = format!("{} frames, {} to replay", count(log.frames), bytes(log.bytes));
+        let replay = format!("{}, {} to replay", counted(log.frames, "frame"), bytes(log.bytes));
         let torn = match log.torn_bytes {
             0 => String::new(),
             torn => format!("; {} behind the last whole group", bytes(torn)),

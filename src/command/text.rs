@@ -18,6 +18,11 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// 1 base, 1,234 bases.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// 1.2 MiB.
 pub(super) fn bytes(number: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -90,6 +95,7 @@ mod tests {
     #[test]
     fn figures_are_readable() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 2].map(|n| counted(n, "base")), ["0 bases", "1 base", "2 bases"]);
         let sizes = [0, 1023, 1024, 16 << 20, 3 << 29, 5 << 40, 5 << 51].map(bytes);
         assert_eq!(
             sizes,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::output::{Output, bar};
 use super::stat::tell_damage;
-use super::text::{bytes, count};
+use super::text::{bytes, counted};
 use super::{Look, Outcome};
 use crate::error::Result;
 use crate::inspect::Verdict;
@@ -35,12 +35,17 @@ impl Report {
     fn print(&self, output: &mut Output) -> Result<()> {
         let Verdict { manifests, bases, records, segments, frames, bytes: size, damage, notes } =
             &self.verdict;
+        let [manifests, bases, records, segments, frames] = [
+            (manifests, "manifest"),
+            (bases, "base"),
+            (records, "record"),
+            (segments, "segment"),
+            (frames, "frame"),
+        ]
+        .map(|(number, noun)| counted(*number, noun));
+        output.line(&format!("checked    {}", self.directory))?;
         output.line(&format!(
-            "checked    {}: {manifests} manifests, {bases} bases with {} records, {segments} \
-             segments with {} frames, {}",
-            self.directory,
-            count(*records),
-            count(*frames),
+            "           {manifests}, {bases} with {records}, {segments} with {frames}; {}",
             bytes(*size)
         ))?;
         notes.iter().try_for_each(|note| output.line(&format!("note       {note}")))?;

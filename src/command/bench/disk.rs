@@ -12,7 +12,7 @@ const WRITE: [u8; 200] = [0xA5; 200];
 const SPACE: u64 = 16 << 20;
 
 /// Syncs a second, each after one write of 200 bytes.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 pub(super) struct Allows {
     /// Behind the end of a file.
     pub(super) appended_per_s: f64,
@@ -20,7 +20,7 @@ pub(super) struct Allows {
     pub(super) allocated_per_s: f64,
 }
 
-fn measure_into(fs: &OsFs, seconds: f64, space: u64) -> Result<f64> {
+fn rate(fs: &OsFs, seconds: f64, space: u64) -> Result<f64> {
     let failed = |error| Error::io("the disk cannot be measured", error).at(fs.path());
     let file = fs.create(PROBE).map_err(failed)?;
     // A file system that cannot do that has only the first figure.
@@ -40,9 +40,18 @@ fn measure_into(fs: &OsFs, seconds: f64, space: u64) -> Result<f64> {
     Ok(measured.ops_per_s)
 }
 
-pub(super) fn measure_disk(fs: &OsFs, seconds: f64) -> Result<Allows> {
-    Ok(Allows {
-        appended_per_s: measure_into(fs, seconds, 0)?,
-        allocated_per_s: measure_into(fs, seconds, SPACE)?,
-    })
+impl Allows {
+    pub(super) fn measure(fs: &OsFs, seconds: f64) -> Result<Allows> {
+        Ok(Allows {
+            appended_per_s: rate(fs, seconds, 0)?,
+            allocated_per_s: rate(fs, seconds, SPACE)?,
+        })
+    }
+
+    pub(super) fn plus(self, share: f64, other: Allows) -> Allows {
+        Allows {
+            appended_per_s: self.appended_per_s + share * other.appended_per_s,
+            allocated_per_s: self.allocated_per_s + share * other.allocated_per_s,
+        }
+    }
 }

@@ -31,6 +31,19 @@ pub(super) struct Measured {
     pub(super) latencies: Histogram<u64>,
 }
 
+impl Measured {
+    /// What was measured before, if anything, and one of several equal turns.
+    pub(super) fn plus(before: Option<Measured>, share: f64, turn: Measured) -> Result<Measured> {
+        let mut sum = match before {
+            Some(before) => before,
+            None => Measured { ops_per_s: 0.0, latencies: histogram()? },
+        };
+        sum.ops_per_s += share * turn.ops_per_s;
+        sum.latencies.add(turn.latencies).map_err(|error| trouble().caused_by(error))?;
+        Ok(sum)
+    }
+}
+
 /// Calls `work` again and again, on so many threads, for so long. Of `every` calls one is timed
 /// by itself: reading the clock costs some 25 ns, a good part of a quick call.
 pub(super) fn measure(

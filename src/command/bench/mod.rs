@@ -31,15 +31,13 @@ const MEMORY_BYTES: u64 = 1024;
 
 pub(super) fn run(measuring: &Measuring, output: &mut Output) -> Result<()> {
     let room = Room::take(Path::new(&measuring.directory))?;
-    let bar = bar(works::COUNT + 2, "");
+    let bar = bar(works::COUNT + 1, "");
     let keys = keys(measuring.sessions);
     let step = |name: &'static str| {
         bar.inc(1);
         bar.set_message(name);
     };
-    step("what the disk allows");
-    let disk = disk::measure_disk(room.fs(), measuring.seconds)?;
-    let works = works::run(&room, measuring, &keys, disk, step)?;
+    let (works, disk) = works::run(&room, measuring, &keys, step)?;
     step("opening");
     let opened = open::run(&room, measuring, &keys)?;
     bar.finish_and_clear();

@@ -30,14 +30,16 @@ struct Work {
     p99_ns: u64,
     #[serde(rename = "p99.9_ns")]
     p999_ns: u64,
-    /// See [`Done::bound`].
+    /// What the disk allows at most, where every call waits for it: one call of each thread in
+    /// each sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     bound_ops_per_s: Option<f64>,
 }
 
 impl Work {
-    fn of(done: Done) -> Work {
-        let Done { work, threads, measured, bound } = done;
+    fn of(done: Done, disk: Allows) -> Work {
+        let Done { work, threads, measured, synced } = done;
+        let bound = synced.then_some(disk.allocated_per_s * threads as f64);
         let quantile = |share: f64| measured.latencies.value_at_quantile(share);
         Work {
             work,
@@ -67,7 +69,7 @@ impl Report {
                 appended_per_s: disk.appended_per_s.round(),
                 allocated_per_s: disk.allocated_per_s.round(),
             },
-            works: works.into_iter().map(Work::of).collect(),
+            works: works.into_iter().map(|done| Work::of(done, disk)).collect(),
             open,
         }
     }

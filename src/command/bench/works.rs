@@ -11,20 +11,21 @@ use crate::log::Durability;
 use crate::store::Store;
 
 /// Works that [`run`] does.
-pub(super) const COUNT: u64 = 10;
+pub(super) const COUNT: u64 = 9;
 /// Of so many quick calls one is timed.
 const SAMPLE: u64 = 16;
 /// Writers of a busy server, more than there are processors, that all wait for the disk.
 const MANY: usize = 16;
+/// Turns that the disk and the store take.
+const TURNS: u32 = 8;
 
 /// A work that was done.
 pub(super) struct Done {
     pub(super) work: &'static str,
     pub(super) threads: usize,
     pub(super) measured: Measured,
-    /// Calls a second that the disk allows at most, where every call waits for it: of each thread
-    /// one in every sync.
-    pub(super) bound: Option<f64>,
+    /// Every call waits for the disk: of each thread one is in each sync at most.
+    pub(super) synced: bool,
 }
 
 /// A full store, and what to do with it.
@@ -32,7 +33,8 @@ struct Stage<'a> {
     store: Store<Visit>,
     keys: &'a [Key],
     measuring: &'a Measuring,
-    disk: Allows,
+    /// What each session holds, but for its number: making it up is not to be measured.
+    visit: Visit,
     done: Vec<Done>,
 }
 
@@ -41,9 +43,8 @@ pub(super) fn run(
     room: &Room,
     measuring: &Measuring,
     keys: &[Key],
-    disk: Allows,
     step: impl Fn(&'static str),
-) -> Result<Vec<Done>> {
+) -> Result<(Vec<Done>, Allows)> {
     let open = || builder(measuring.sessions).open(room.path());
     let store = open()?;
     step("insert");
@@ -51,7 +52,7 @@ pub(super) fn run(
     for (key, number) in keys.iter().zip(0..) {
         level.insert(*key, Visit::of(number))?;
     }
-    let mut stage = Stage { store, keys, measuring, disk, done: Vec::new() };
+    let mut stage = Stage { store, keys, measuring, visit: Visit::of(0), done: Vec::new() };
     step("get-warm");
     stage.quick("get-warm", |stage, worker| {
         let (number, key) = stage.any(worker);
@@ -68,16 +69,14 @@ pub(super) fn run(
     {
         stage.quick(name, |stage, worker| {
             let (number, key) = stage.any(worker);
-            stage.store.at(level).insert(key, Visit::of(number))
+            stage.store.at(level).insert(key, stage.visit(number))
         })?;
     }
     step("insert-power");
-    for threads in [1, MANY] {
-        stage.synced("insert-power", threads, |stage, worker| {
-            let (number, key) = stage.any(worker);
-            stage.store.at(Durability::Power).insert(key, Visit::of(number))
-        })?;
-    }
+    let disk = stage.synced("insert-power", room, |stage, worker| {
+        let (number, key) = stage.any(worker);
+        stage.store.at(Durability::Power).insert(key, stage.visit(number))
+    })?;
     step("update");
     stage.quick("update", |stage, worker| {
         let (_, key) = stage.any(worker);
@@ -94,7 +93,7 @@ pub(super) fn run(
         check(stage.store.peek(&key)?.as_deref(), number)
     })?;
     stage.store.close()?;
-    Ok(stage.done)
+    Ok((stage.done, disk))
 }
 
 impl Stage<'_> {
@@ -104,6 +103,10 @@ impl Stage<'_> {
         (number, key.copied().unwrap_or(Key::from_bytes([0; 16])))
     }
 
+    fn visit(&self, number: u64) -> Visit {
+        self.visit.numbered(number)
+    }
+
     fn quick(
         &mut self,
         work: &'static str,
@@ -111,20 +114,33 @@ impl Stage<'_> {
     ) -> Result<()> {
         let (threads, seconds) = (self.measuring.threads, self.measuring.seconds);
         let measured = measure(threads, seconds, SAMPLE, |worker| call(self, worker))?;
-        self.done.push(Done { work, threads, measured, bound: None });
+        self.done.push(Done { work, threads, measured, synced: false });
         Ok(())
     }
 
+    /// By one writer and by many, in turns with the disk alone: it is shared with others, and what
+    /// it allows changes from second to second.
     fn synced(
         &mut self,
         work: &'static str,
-        threads: usize,
+        room: &Room,
         call: impl Fn(&Self, &mut Worker) -> Result<()> + Sync,
-    ) -> Result<()> {
-        let measured = measure(threads, self.measuring.seconds, 1, |worker| call(self, worker))?;
-        let bound = Some(self.disk.allocated_per_s * threads as f64);
-        self.done.push(Done { work, threads, measured, bound });
-        Ok(())
+    ) -> Result<Allows> {
+        let (share, mut disk) = (1.0 / f64::from(TURNS), Allows::default());
+        let seconds = self.measuring.seconds * share;
+        let mut sums = [1, MANY].map(|threads| (threads, None));
+        for _ in 0..TURNS {
+            disk = disk.plus(share, Allows::measure(room.fs(), seconds)?);
+            for (threads, sum) in &mut sums {
+                let turn = measure(*threads, seconds, 1, |worker| call(self, worker))?;
+                *sum = Some(Measured::plus(sum.take(), share, turn)?);
+            }
+        }
+        for (threads, sum) in sums {
+            let done = |measured| Done { work, threads, measured, synced: true };
+            self.done.extend(sum.map(done));
+        }
+        Ok(disk)
     }
 }
 
@@ -135,7 +151,7 @@ fn web(stage: &Stage<'_>, worker: &mut Worker) -> Result<()> {
     let fresh = |round: u64| Key::of([worker.thread as u64, round].map(u64::to_le_bytes).concat());
     let (round, call) = (worker.calls / 100, worker.calls % 100);
     match call {
-        0 => store.create(fresh(round), Visit::of(round)).map(drop),
+        0 => store.create(fresh(round), stage.visit(round)).map(drop),
         99 => store.at(Durability::Process).remove(&fresh(round)).map(drop),
         24 | 49 | 74 | 98 => {
             let (_, key) = stage.any(worker);
