@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::fs::layout::{LOCK, Name, parse};
 use crate::fs::{Fs, Locked, OsFs, Permissions, remove_empty};
 
-/// The file that the disk is measured with.
-pub(super) const PROBE: &str = "sessile-bench.probe";
+/// The files that the disk is measured with.
+pub(super) const PROBES: [&str; 2] = ["sessile-bench.appended", "sessile-bench.allocated"];
 /// Says that what lies in the directory was made to be measured, and may be removed.
 const MARK: &str = "sessile-bench";
 /// How long a process that was killed may take to be gone.
@@ -109,7 +109,7 @@ pub(in super::super) fn sweep(path: &Path, whole: bool) -> Result<()> {
         return Err(Error::config("somebody uses it").at(path));
     };
     for name in fs.list().map_err(failed)? {
-        let is_ours = [PROBE, LOCK, MARK].contains(&&*name);
+        let is_ours = [LOCK, MARK].contains(&&*name) || PROBES.contains(&&*name);
         if is_ours || matches!(parse(&name), Name::Ours(..) | Name::Temporary(_)) {
             fs.remove(&name).map_err(failed)?;
         }

@@ -1,6 +1,6 @@
 //! The works: what is called, on how many threads, and what bounds it.
 
-use super::disk::Allows;
+use super::disk::{Allows, Probe};
 use super::measure::{Measured, Worker, measure};
 use super::room::Room;
 use super::visit::Visit;
@@ -129,13 +129,15 @@ impl Stage<'_> {
         let (share, mut disk) = (1.0 / f64::from(TURNS), Allows::default());
         let seconds = self.measuring.seconds * share;
         let mut sums = [1, MANY].map(|threads| (threads, None));
+        let probe = Probe::new(room.fs())?;
         for _ in 0..TURNS {
-            disk = disk.plus(share, Allows::measure(room.fs(), seconds)?);
+            disk = disk.plus(share, probe.measure(seconds)?);
             for (threads, sum) in &mut sums {
                 let turn = measure(*threads, seconds, 1, |worker| call(self, worker))?;
                 *sum = Some(Measured::plus(sum.take(), share, turn)?);
             }
         }
+        probe.end()?;
         for (threads, sum) in sums {
             let done = |measured| Done { work, threads, measured, synced: true };
             self.done.extend(sum.map(done));
