@@ -46,6 +46,7 @@ impl Golden {
         let ended =
             at(command, self.temp.path(), &[&["--json", "--at", &self.now], words].concat());
         assert!(self.temp.contents() == before, "{}: {command} has changed it", self.name);
+        assert!(self.temp.names("lock").is_empty(), "{}: {command} has locked it", self.name);
         ended
     }
 

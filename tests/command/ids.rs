@@ -59,7 +59,7 @@ fn no_output_holds_an_id() {
 fn logged_in(sessions: &Sessions) -> Id {
     let session = sessions.create();
     session.login("ada").unwrap();
-    session.insert("cart", ["tea", "\u{1b}[31mred"]).unwrap();
+    session.insert("cart", ["tea", "\u{1b}[31mred\u{9b}1m"]).unwrap();
     session.save().unwrap().unwrap()
 }
 
@@ -73,9 +73,10 @@ fn a_session_of_ours_is_shown_with_its_dictionary_and_nothing_that_a_terminal_ob
     let value = &report["value"];
     assert_eq!((&value["kind"], &value["subject"]), (&"session".into(), &"ada".into()));
     assert_eq!(value["data"]["cart"][0], "tea");
-    assert_eq!(value["data"]["cart"][1], "\u{1b}[31mred");
+    assert_eq!(value["data"]["cart"][1], "\u{1b}[31mred\u{9b}1m");
     let text = sessile_with(&["get", temp.path().to_str().unwrap(), "-"], id.expose()).with(0).out;
-    assert!(text.contains("\\u001b[31mred") && !text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("\\u001b[31mred\\u009b1m"), "{text}");
+    assert!(!text.contains(|letter: char| letter != '\n' && letter.is_control()), "{text}");
     let owners = at("keys", temp.path(), &["--json"]).with(0).lines();
     assert_eq!(owners.len(), 2, "the session, and the list of its owner's");
 }

@@ -47,7 +47,7 @@ fn whoever_opens_the_store_while_it_is_looked_at_gets_it() {
             }
         });
         // Never a `wait_for_lock`: a look that took the lock would be met sooner or later.
-        for _ in 0..200 {
+        for _ in 0..100 {
             builder().open(temp.path()).unwrap().close().unwrap();
         }
         stop.store(true, Ordering::Relaxed);
