@@ -92,6 +92,22 @@ impl Clock for SystemClock {
     }
 }
 
+/// How long something takes, in nanoseconds; for measurements, and for nothing that a store does.
+#[cfg(feature = "cli")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+#[cfg(feature = "cli")]
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// An instant in eighths of a second since an [`Epoch`]. Zero means dead: long expired.
 pub(crate) type Tick = u32;
 

@@ -203,6 +203,12 @@ impl Error {
         self.0.unknown
     }
 
+    /// What happened and what to do, without the place.
+    #[cfg(feature = "cli")]
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// The file or directory that the error speaks of.
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()

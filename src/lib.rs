@@ -48,6 +48,8 @@
 //! | `fs/` | the file-system port; the only place that touches files, and the only `unsafe` |
 //! | `web/` | HTTP, behind the features `tower` and `axum`: cookies, headers, requests of other sites |
 //! | `adapters/` | the session stores of other crates, over ours; behind a feature each |
+//! | `inspect/` | reads a directory that is in use or damaged, and changes nothing; behind the feature `cli` |
+//! | `command/` | the command `sessile`, behind the same feature; `src/bin/` starts it |
 //! | `error` `limits` `clock` `id` `hash` `metrics` `sync` | what everybody uses |
 //! | `testing/` | a clock moved by hand and other fakes, behind the feature `testing` |
 //!
@@ -73,12 +75,17 @@ pub mod adapters;
 mod backend;
 mod base;
 mod clock;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod command;
 mod entropy;
 mod error;
 pub mod format;
 pub mod fs;
 mod hash;
 mod id;
+#[cfg(feature = "cli")]
+mod inspect;
 mod limits;
 mod log;
 mod metrics;

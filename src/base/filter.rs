@@ -54,11 +54,14 @@ pub(super) fn ask(line: &[u8; LINE], hash: u64, salt: u32, offset: u64) -> Says 
     if places(hash).all(|(byte, bit)| line.get(byte).is_some_and(|byte| byte & bit != 0)) {
         return Says::Maybe;
     }
-    let Some((bits, crc)) = line.split_last_chunk::<4>() else { return Says::Damaged };
-    match Seal::new(salt, offset).add(bits).value() == u32::from_le_bytes(*crc) {
-        true => Says::No,
-        false => Says::Damaged,
-    }
+    if verifies(line, salt, offset) { Says::No } else { Says::Damaged }
+}
+
+/// Whether the copy of a line that lies at `offset` is as it was written.
+pub(super) fn verifies(line: &[u8; LINE], salt: u32, offset: u64) -> bool {
+    line.split_last_chunk::<4>().is_some_and(|(bits, crc)| {
+        Seal::new(salt, offset).add(bits).value() == u32::from_le_bytes(*crc)
+    })
 }
 
 /// A filter that is being filled, in memory.

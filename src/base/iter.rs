@@ -93,6 +93,27 @@ impl<'a> Iter<'a> {
         }
     }
 
+    /// Where the block of the last record begins.
+    #[cfg(feature = "cli")]
+    pub(crate) fn offset(&self) -> u64 {
+        self.block.map_or(0, |open| offset_of(open.page))
+    }
+
+    /// Whether the last record is as it was written by its own checksum too.
+    #[cfg(feature = "cli")]
+    pub(super) fn is_sealed(&self) -> bool {
+        let Some(open) = self.block else { return false };
+        let block = self.bytes(open.page, open.head.bytes()).unwrap_or_default();
+        let slots = block::slots(block, open.head.count);
+        let slot = slots.and_then(|mut slots| slots.nth(usize::from(open.next).wrapping_sub(1)));
+        let bytes = slot.and_then(|slot| block.get(usize::from(slot.offset)..)?.first_chunk());
+        let found = slot.and_then(|slot| block::record(block, slot.offset));
+        let (salt, offset) = (self.base.header.salt, offset_of(open.page));
+        found
+            .zip(bytes)
+            .is_some_and(|((head, value), bytes)| head.verifies(bytes, value, salt, offset))
+    }
+
     fn record(&mut self, open: Open, into: &mut Record) -> Result<()> {
         let block = self.bytes(open.page, open.head.bytes()).unwrap_or_default();
         let slots = block::slots(block, open.head.count);

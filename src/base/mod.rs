@@ -17,12 +17,18 @@ mod merge;
 mod read;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(feature = "cli")]
+mod verify;
 
 pub(crate) use build::{Builder, Meta};
 pub(crate) use find::Found;
+#[cfg(feature = "cli")]
+pub(crate) use iter::Iter;
 pub(crate) use iter::Step;
 pub(crate) use merge::{Expired, merge};
 pub(crate) use read::{Base, Expect};
+#[cfg(feature = "cli")]
+pub(crate) use verify::Flaw;
 
 use crate::clock::{DEAD, Epoch, TICK_MAX, Tick};
 use crate::id::Key;

@@ -12,6 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+pub(crate) use os::remove_empty;
 pub use os::{OsFs, Permissions};
 
 /// One directory. Names are single components; nothing outside the directory is reachable.

@@ -5,6 +5,8 @@
 
 mod directory;
 mod lock;
+#[cfg(feature = "cli")]
+mod look;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,9 @@ use std::time::Duration;
 
 use rustix::fs::{self as sys, AtFlags, Dir, FallocateFlags, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
+
+#[cfg(feature = "cli")]
+pub(crate) use look::remove_empty;
 
 use super::mmap::Mapped;
 use super::{File, Fs, Image, Locked};

@@ -6,6 +6,12 @@
 //! decides: n ≤ W is damage, acknowledged bytes are gone; n > W is a torn tail, and the stream
 //! ends there.
 
+#[cfg(feature = "cli")]
+mod verify;
+
+#[cfg(feature = "cli")]
+pub(crate) use verify::{Fault, FaultKind};
+
 use crate::error::{Error, Result};
 use crate::fs::layout::Kind;
 use crate::fs::{Fs, read_all};

@@ -85,6 +85,15 @@ impl Header {
     }
 }
 
+/// Whether each copy of the header is whole: where it lies, and if it is.
+#[cfg(feature = "cli")]
+pub(crate) fn copies(bytes: &[u8]) -> [(u64, bool); 2] {
+    COPIES_AT.map(|at| {
+        let copy = bytes.get(at..at + HEADER_BYTES).map_or(Ok(None), read_copy);
+        (at as u64, copy.is_ok_and(|header| header.is_some()))
+    })
+}
+
 fn read_copy(bytes: &[u8]) -> Result<Option<Header>> {
     let Some((fields, crc)) = bytes.split_last_chunk::<4>() else { return Ok(None) };
     if crc32fast::hash(fields) != u32::from_le_bytes(*crc) {

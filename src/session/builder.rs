@@ -21,7 +21,7 @@ use crate::store::{Builder, Store};
 use crate::sync::atomic::AtomicU64;
 
 /// Which form of [`Record`] this crate writes.
-const SCHEMA_TAG: u64 = u64::from_be_bytes(*b"session1");
+pub(super) const SCHEMA_TAG: u64 = u64::from_be_bytes(*b"session1");
 
 /// Builds [`Sessions`]. Every option has a default that suits a web server on one machine: two
 /// weeks idle, 30 days at most, what is set survives a crash of the process, what is ended a loss

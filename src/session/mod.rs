@@ -31,6 +31,8 @@
 mod builder;
 pub(crate) mod commit;
 pub(crate) mod delta;
+#[cfg(feature = "cli")]
+mod describe;
 mod dict;
 mod end;
 mod events;
@@ -53,6 +55,8 @@ mod value;
 pub(crate) const CSRF_TOKEN: &str = "_csrf";
 
 pub use builder::SessionsBuilder;
+#[cfg(feature = "cli")]
+pub(crate) use describe::describe;
 pub use events::{End, Event, EventKind, Refusal, Rotation, SessionCounts};
 pub use handle::Session;
 pub use key::{Name, SessionKey};

@@ -6,7 +6,7 @@
 mod admit;
 mod builder;
 mod current;
-mod disk;
+pub(crate) mod disk;
 mod engine;
 mod expire;
 mod flush;
@@ -28,7 +28,7 @@ mod replay;
 pub(crate) mod slab;
 mod stats;
 mod stripe;
-mod time;
+pub(crate) mod time;
 pub(crate) mod wheel;
 mod write;
 

@@ -72,11 +72,11 @@ pub(crate) type Opened<V> = (Arc<Engine<V>>, Box<dyn Send + Sync>);
 /// What the names in the directory say.
 #[derive(Default)]
 pub(crate) struct Names {
-    manifests: Vec<u64>,
-    bases: Vec<u64>,
-    logs: Vec<u64>,
-    ours: Vec<String>,
-    unknown: Vec<String>,
+    pub(crate) manifests: Vec<u64>,
+    pub(crate) bases: Vec<u64>,
+    pub(crate) logs: Vec<u64>,
+    pub(crate) ours: Vec<String>,
+    pub(crate) unknown: Vec<String>,
     highest: u64,
 }
 
@@ -385,7 +385,12 @@ pub(crate) fn choose(
 
 /// That the manifest before this one is of the same store: a file that came here by mistake must
 /// not pass all others off as nobody's.
-fn check_same_store(fs: &dyn Fs, names: &Names, manifest: &Manifest, number: u64) -> Result<()> {
+pub(crate) fn check_same_store(
+    fs: &dyn Fs,
+    names: &Names,
+    manifest: &Manifest,
+    number: u64,
+) -> Result<()> {
     let Some(older) = names.manifests.iter().rev().find(|older| **older < number) else {
         return Ok(());
     };
@@ -451,7 +456,7 @@ fn report(recovered: &Recovered, unknown: Vec<String>) -> RecoveryStats {
 }
 
 /// The last time that the log or `known` says, and whether the log says nothing else.
-fn latest_mark(recovered: &Recovered, known: Timestamp) -> (Timestamp, bool) {
+pub(crate) fn latest_mark(recovered: &Recovered, known: Timestamp) -> (Timestamp, bool) {
     let (mut mark, mut only_marks) = (known, true);
     let Ok(()) = recovered.replay(|event| {
         match event {

@@ -32,7 +32,7 @@ pub(super) fn open(path: &Path, permissions: Permissions) -> Result<(PathBuf, Ow
 }
 
 /// Follows links: a data directory may be one. What it leads to is looked at once, here.
-fn open_existing(path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open_existing(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     retry_on_intr(|| sys::open(path, flags, Mode::empty()))
 }

@@ -48,7 +48,7 @@ fn try_lock(file: &fs::File) -> io::Result<bool> {
 }
 
 /// What the owner wrote; empty while it is coming or going.
-fn note(file: &fs::File) -> io::Result<String> {
+pub(super) fn note(file: &fs::File) -> io::Result<String> {
     let mut bytes = vec![0; NOTE_BYTES_MAX];
     let count = loop {
         match file.read_at(&mut bytes, 0) {

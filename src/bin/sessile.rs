@@ -1,0 +1,7 @@
+//! The command `sessile`: see `sessile --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sessile::command::main()
+}
