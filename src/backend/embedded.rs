@@ -94,6 +94,10 @@ where
         self.0.len()
     }
 
+    fn is_nearly_full(&self) -> bool {
+        self.0.engine().is_nearly_full()
+    }
+
     fn close(&self) -> Work<'_, ()> {
         let store = self.0.clone();
         Work::Waiting(Box::pin(async move { store.close_async().await }))

@@ -80,6 +80,10 @@ pub(crate) trait Backend<V>: Send + Sync + 'static {
     /// About how many records there are.
     fn len(&self) -> u64;
 
+    /// Whether there is hardly room for more: what is left is for those who log in. Never where room
+    /// can be made.
+    fn is_nearly_full(&self) -> bool;
+
     /// Ends the use of the store; what was acknowledged is kept.
     fn close(&self) -> Work<'_, ()>;
 

@@ -9,13 +9,15 @@ use crate::backend::Purpose;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
+use crate::log::Durability;
 use crate::record::expiry::Expiry;
 use crate::session::delta::Delta;
 use crate::session::events::{EventKind, Refusal, Rotation};
 use crate::session::handle::Session;
 use crate::session::record::{Body, Kind, Place, Record, SessionExpiry};
 use crate::session::resolve::Live;
-use crate::session::shared::{Changed, Shared, Verdict};
+use crate::session::rotate::Turned;
+use crate::session::shared::{Changed, Settings, Shared, Verdict};
 use crate::session::state::{State, Turn};
 
 /// What is to be done beside what the request changed.
@@ -29,9 +31,17 @@ pub(crate) struct Wish {
 pub(crate) enum Plan {
     Nothing,
     Create(Delta),
-    Save(Live, Delta),
-    Renew(Live, Delta),
+    Save(Live, Delta, Asked),
+    Renew(Live, Delta, Asked),
     Turn(Box<Turn>, Option<Live>, Delta),
+}
+
+/// Whether the request wants something to be saved, or only the passing of time does: then reading
+/// goes on if that fails, and nothing is dropped if the session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Yes,
+    No,
 }
 
 /// What is due for a session that is accessed, changed or not.
@@ -71,6 +81,12 @@ impl Shared {
         }
     }
 
+    /// What the response to a save waits for: as long as for an end, if it ends sooner by it.
+    fn level_of(&self, delta: &Delta) -> Durability {
+        let Settings { write_level, removal_level, .. } = self.settings;
+        if delta.expires() { write_level.max(removal_level) } else { write_level }
+    }
+
     /// What the passing of time asks for.
     fn due(&self, body: &Body, wish: Wish, now: Timestamp) -> Due {
         let renew = self.settings.renew_every;
@@ -107,34 +123,53 @@ impl Session {
     pub(crate) async fn carry_out(&self, plan: Plan) -> Result<()> {
         match plan {
             Plan::Nothing => Ok(()),
-            Plan::Save(live, delta) => {
-                let saved = self.save_live(live, &delta).await;
-                self.or_keep(saved, None, delta)
+            Plan::Save(live, delta, asked) => {
+                let saved = self.save_live(live, &delta, asked).await;
+                self.or_keep(saved, asked, None, delta)
             }
             // What is rare lies elsewhere, so that the future of a common save is small.
             Plan::Create(delta) => {
                 let created = Box::pin(self.create(&delta)).await;
-                self.or_keep(created, None, delta)
+                self.or_keep(created, Asked::Yes, None, delta)
             }
-            Plan::Renew(live, delta) => {
-                let renewed = Box::pin(self.renew(live, &delta)).await;
-                self.or_keep(renewed, None, delta)
+            Plan::Renew(live, delta, asked) => {
+                let renewed = Box::pin(self.renew(live, &delta, asked)).await;
+                self.or_keep(renewed, asked, None, delta)
             }
-            Plan::Turn(turn, live, delta) => {
-                let turned = Box::pin(self.turn(&turn, live, &delta)).await;
-                self.or_keep(turned, Some(turn), delta)
-            }
+            Plan::Turn(turn, live, delta) => match Box::pin(self.turn(&turn, live, &delta)).await {
+                Ok(Turned::Refused(error)) => {
+                    // Only what had been set before it has nothing to do with it.
+                    let before = match *turn {
+                        Turn::Login(login) if !login.anew => login.before,
+                        _ => Delta::default(),
+                    };
+                    self.or_keep(Err(error), Asked::Yes, None, before)
+                }
+                turned => self.or_keep(turned.map(drop), Asked::Yes, Some(turn), delta),
+            },
         }
     }
 
     /// What failed, and certainly did not happen, is still to be done: before what has been set
     /// since.
-    fn or_keep(&self, done: Result<()>, turn: Option<Box<Turn>>, delta: Delta) -> Result<()> {
-        let error = match done {
-            Err(error) if !error.is_unknown() => error,
-            done => return done,
-        };
+    fn or_keep(
+        &self,
+        done: Result<()>,
+        asked: Asked,
+        turn: Option<Box<Turn>>,
+        delta: Delta,
+    ) -> Result<()> {
+        let Err(error) = done else { return Ok(()) };
         let mut state = self.state();
+        if asked == Asked::No {
+            state.tell = false;
+            drop(state);
+            self.shared().failed(&error);
+            return Ok(());
+        }
+        if error.is_unknown() {
+            return Err(error);
+        }
         let later = std::mem::take(&mut state.delta);
         state.delta = delta.then(later);
         state.turn = state.turn.take().or(turn);
@@ -149,15 +184,15 @@ impl Session {
     pub(crate) fn carry_out_at_once(&self, plan: Plan) -> Result<Result<()>, Plan> {
         match plan {
             Plan::Nothing => Ok(Ok(())),
-            Plan::Save(live, delta) => {
+            Plan::Save(live, delta, asked) => {
                 let change = self.changing(&live, &delta);
                 match self.shared().change_at_once(Purpose::Change, live.key, change) {
                     Some(Ok(changed)) => {
-                        self.saved_live(&live, changed);
+                        self.saved_live(&live, &delta, asked, changed);
                         Ok(Ok(()))
                     }
-                    Some(Err(error)) => Ok(self.or_keep(Err(error), None, delta)),
-                    None => Err(Plan::Save(live, delta)),
+                    Some(Err(error)) => Ok(self.or_keep(Err(error), asked, None, delta)),
+                    None => Err(Plan::Save(live, delta, asked)),
                 }
             }
             plan => Err(plan),
@@ -195,11 +230,12 @@ impl Session {
             return Plan::Turn(turn, live.clone(), std::mem::take(&mut state.delta));
         }
         let found = found.clone();
+        let asked = if modified { Asked::Yes } else { Asked::No };
         if due.renewed && own {
-            return Plan::Renew(found, std::mem::take(&mut state.delta));
+            return Plan::Renew(found, std::mem::take(&mut state.delta), asked);
         }
-        if modified || due.saved || state.tell {
-            return Plan::Save(found, std::mem::take(&mut state.delta));
+        if modified || due.saved || (own && due.tell) {
+            return Plan::Save(found, std::mem::take(&mut state.delta), asked);
         }
         Plan::Nothing
     }
@@ -208,7 +244,8 @@ impl Session {
     async fn create(&self, delta: &Delta) -> Result<()> {
         let shared = self.shared();
         let full = shared.settings.anonymous_max;
-        if full.is_some_and(|most| shared.backend.len() >= most) {
+        let crowded = full.is_some_and(|most| shared.backend.len() >= most);
+        if crowded || shared.backend.is_nearly_full() {
             shared.refused(Refusal::StoreFull);
             return Err(Error::new(
                 ErrorKind::Full,
@@ -242,7 +279,7 @@ impl Session {
         if let Some(live) = self.begin(&id, record) {
             // A clone was faster: one of two sessions would have an id that nobody learns.
             shared.transact(Purpose::End, &[id.key()], |slots| slots.remove(0)).await?;
-            return self.save_live(live, delta).await;
+            return self.save_live(live, delta, Asked::Yes).await;
         }
         shared.tell(EventKind::Created, Some(id.key()));
         Ok(())
@@ -259,10 +296,10 @@ impl Session {
         None
     }
 
-    async fn save_live(&self, live: Live, delta: &Delta) -> Result<()> {
+    async fn save_live(&self, live: Live, delta: &Delta, asked: Asked) -> Result<()> {
         let change = self.changing(&live, delta);
         let changed = self.shared().change(Purpose::Change, live.key, change).await?;
-        self.saved_live(&live, changed);
+        self.saved_live(&live, delta, asked, changed);
         Ok(())
     }
 
@@ -274,7 +311,7 @@ impl Session {
     ) -> impl FnMut(&mut Body) -> Result<Verdict<()>> + Send + use<'a> {
         let (now, most) = (self.shared().now(), self.shared().settings.max_value_bytes);
         let tell = self.state().tell && !live.moved;
-        let expires = delta.cleared || delta.expiry.is_some();
+        let expires = delta.expires();
         move |body| {
             delta.apply(body, most)?;
             body.saved = now;
@@ -285,15 +322,20 @@ impl Session {
         }
     }
 
-    fn saved_live(&self, live: &Live, changed: Changed<()>) {
+    fn saved_live(&self, live: &Live, delta: &Delta, asked: Asked, changed: Changed<()>) {
         match changed {
             Changed::Done((), key, record) => {
+                let level = self.shared().level_of(delta);
                 let mut state = self.state();
                 let moved = live.moved || key != live.key;
                 state.tell &= !moved;
-                state.live = Some(Live { key, record, moved, promoted: live.promoted });
-                state.wait_for(self.shared().settings.write_level);
+                // A clone may have ended it meanwhile, or begun another.
+                if state.live.as_ref().is_some_and(|now| now.key == live.key) {
+                    state.live = Some(Live { key, record, moved, promoted: live.promoted });
+                }
+                state.wait_for(level);
             }
+            Changed::Gone if asked == Asked::No => self.state().tell = false,
             Changed::Gone => self.vanished(live.key),
         }
     }
@@ -310,7 +352,7 @@ impl Session {
     }
 
     /// Saves, and gives out an id that is to follow this one when it is first presented.
-    async fn renew(&self, live: Live, delta: &Delta) -> Result<()> {
+    async fn renew(&self, live: Live, delta: &Delta, asked: Asked) -> Result<()> {
         let shared = self.shared();
         let now = shared.now();
         let Some(seen) = live.body() else { return Ok(()) };
@@ -320,7 +362,7 @@ impl Session {
         let oldest = seen.next.first().filter(|_| surplus).map(|place| place.key());
         let keys: Vec<Key> = [live.key, id.key()].into_iter().chain(oldest).collect();
         let mut result = Ok(None);
-        let expires = delta.cleared || delta.expiry.is_some();
+        let expires = delta.expires();
         let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {
             slots.discard();
             result = Ok(None);
@@ -356,12 +398,11 @@ impl Session {
             Err(error) if error.is_full() => result = Ok(None),
             done => done?,
         }
-        let Some(record) = result? else { return self.save_live(live, delta).await };
+        let Some(record) = result? else { return self.save_live(live, delta, asked).await };
         let mut state = self.state();
         state.live = Some(Live { record: record.into(), ..live });
-        state.new_id = Some(Box::new(id));
-        state.tell = true;
-        state.wait_for(shared.settings.write_level);
+        state.give(id);
+        state.wait_for(shared.level_of(delta));
         drop(state);
         shared.tell(EventKind::Rotated(Rotation::Renewal), Some(live.key));
         Ok(())

@@ -34,6 +34,11 @@ impl Delta {
         self.flashes.is_empty() && self.sets.iter().all(|(_, value)| value.is_none())
     }
 
+    /// Whether it gives the session another expiry.
+    pub(crate) fn expires(&self) -> bool {
+        self.cleared || self.expiry.is_some()
+    }
+
     pub(crate) fn known(&self, key: &str) -> Known<'_> {
         match self.find(key).ok().and_then(|index| self.sets.get(index)) {
             Some((_, Some(value))) => Known::Set(value),

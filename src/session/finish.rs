@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::log::Durability;
 use crate::session::commit::{Plan, Wish};
-use crate::session::events::EventKind;
 use crate::session::handle::Session;
 use crate::session::record::SessionExpiry;
 use crate::session::state::State;
@@ -102,8 +101,8 @@ impl Session {
         // What has ended has ended, whatever else went wrong: that is waited for in any case.
         let waited = self.settle_wait().await;
         let error = done.and(waited).err();
-        if error.is_some() && self.state().failed.is_none() {
-            self.shared().tell(EventKind::Failed, None);
+        if let Some(error) = error.as_ref().filter(|_| self.state().failed.is_none()) {
+            self.shared().failed(error);
         }
         let now = self.shared().now();
         self.finished(&mut self.state(), now, error)

@@ -207,7 +207,8 @@ impl Session {
             Changed::Done(result, key, record) => {
                 let mut state = self.state();
                 state.wait_for(shared.settings.write_level);
-                if let Some(live) = &mut state.live {
+                // A clone may have ended it meanwhile, or begun another.
+                if let Some(live) = state.live.as_mut().filter(|live| live.key == target) {
                     live.moved |= live.key != key;
                     (live.key, live.record) = (key, record);
                 }

@@ -321,8 +321,9 @@ impl Iterator for SessionList {
 
 impl Session {
     /// Saves what has been set, and waits until that, and what acted at once, lasts. For those who
-    /// serve sessions in their own way; the web layer does it by itself. Returns the id to give to
-    /// the visitor, if there is a new one.
+    /// serve sessions in their own way; the web layer does it by itself, and gives the visitor his
+    /// cookie though a handler has called this before. Returns the id to give to the visitor, if
+    /// there is a new one.
     ///
     /// # Errors
     /// `is_too_large`, `is_full`, `is_disk_full`, `is_poisoned`, `is_closed`: what was set is not
@@ -340,18 +341,26 @@ impl Session {
         self.load().await?;
         self.commit(Wish::default()).await?;
         self.settle_wait().await?;
-        Ok(self.state().new_id.take().map(|id| *id))
+        let mut state = self.state();
+        let unsaid = std::mem::take(&mut state.unsaid);
+        Ok(state.new_id.as_deref().filter(|_| unsaid).cloned())
     }
 
     /// Waits until everything that was done for this request lasts as it should.
     pub(crate) async fn settle_wait(&self) -> Result<()> {
-        let level = self.state().wait.take();
-        let Some(level) = level else { return Ok(()) };
-        let reached = self.shared().backend.reach(level).await;
-        if reached.is_err() {
-            // Asked once more, it is not to say that all is well.
-            self.state().wait_for(level);
+        loop {
+            let (level, waits) = {
+                let state = self.state();
+                (state.wait, state.waits)
+            };
+            let Some(level) = level else { return Ok(()) };
+            self.shared().backend.reach(level).await?;
+            let mut state = self.state();
+            // Only now: whoever gives up waiting, or asks once more, is not to be told that all is
+            // well. A clone may have done something since.
+            if state.waits == waits {
+                state.wait = None;
+            }
         }
-        reached
     }
 }

@@ -47,12 +47,21 @@ impl Shared {
             match &record.0 {
                 Kind::Session(_) => return Ok(Some(Live { key, record, moved, promoted })),
                 Kind::Moved(to) => (key, moved) = (to.key(), true),
-                Kind::Next(from) => match Box::pin(self.present(key, from.key())).await? {
-                    Promotion::Done => promoted = true,
-                    Promotion::Follow(to) => key = to,
-                    // It is promoted by a later request; this one goes by the id that still counts.
-                    Promotion::Again => (key, moved) = (from.key(), true),
-                    Promotion::Gone => return Ok(None),
+                Kind::Next(from) => match Box::pin(self.present(key, from.key())).await {
+                    // Reading goes on where nothing can be written.
+                    Err(error)
+                        if error.is_full() || error.is_disk_full() || error.is_poisoned() =>
+                    {
+                        (key, moved) = (from.key(), true);
+                    }
+                    Err(error) => return Err(error),
+                    Ok(promotion) => match promotion {
+                        Promotion::Done => promoted = true,
+                        Promotion::Follow(to) => key = to,
+                        // It is promoted by a later request; this one goes by the id that still counts.
+                        Promotion::Again => (key, moved) = (from.key(), true),
+                        Promotion::Gone => return Ok(None),
+                    },
                 },
                 _ => return Ok(None),
             }

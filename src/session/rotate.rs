@@ -41,6 +41,13 @@ struct Plan {
     fresh: bool,
 }
 
+/// What a turn came to.
+pub(crate) enum Turned {
+    Done,
+    /// By a rule, not by a failure: it is not tried again.
+    Refused(Error),
+}
+
 /// What came of one try.
 enum Outcome {
     Again,
@@ -116,7 +123,12 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) async fn turn(&self, turn: &Turn, live: Option<Live>, delta: &Delta) -> Result<()> {
+    pub(crate) async fn turn(
+        &self,
+        turn: &Turn,
+        live: Option<Live>,
+        delta: &Delta,
+    ) -> Result<Turned> {
         let shared = self.shared();
         let vanished = self.state().vanished;
         let mut old = live.as_ref().filter(|_| !vanished).cloned();
@@ -143,11 +155,11 @@ impl Session {
                     if let Some(live) = &live {
                         self.vanished(live.key);
                     }
-                    return Ok(());
+                    return Ok(Turned::Done);
                 }
                 Outcome::Refused(error, why) => {
                     shared.refused(why);
-                    return Err(error);
+                    return Ok(Turned::Refused(error));
                 }
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Done { record, continued, ended } => {
@@ -155,13 +167,17 @@ impl Session {
                     let key = id.key();
                     let ends = ended || !plan.displaced.is_empty();
                     let level = if ends { settings.removal_level } else { settings.write_level };
-                    self.state().enter(id, record, level);
+                    let replaced = self.state().enter(id, record, level);
+                    if let Some(other) = replaced.filter(|_| fresh) {
+                        // A clone had begun another one meanwhile.
+                        shared.end(other.key).await?;
+                    }
                     let kind = if continued { EventKind::Rotated(why) } else { EventKind::Created };
                     shared.tell(kind, Some(key));
                     for place in &plan.displaced {
                         shared.tell(EventKind::Ended(End::Displaced), Some(place.key()));
                     }
-                    return Ok(());
+                    return Ok(Turned::Done);
                 }
             }
         }

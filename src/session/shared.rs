@@ -81,6 +81,14 @@ impl Shared {
         self.tell(EventKind::Refused(why), None);
     }
 
+    /// Says that the store has failed, if that is what the error is about.
+    pub(crate) fn failed(&self, error: &Error) {
+        use ErrorKind::{Closed, Corrupt, DiskFull, Io, Poisoned};
+        if matches!(error.kind(), Closed | Corrupt | DiskFull | Io | Poisoned) {
+            self.tell(EventKind::Failed, None);
+        }
+    }
+
     /// The idle time of a session with no expiry of its own.
     pub(crate) fn idle_of(&self, body: &Body) -> Option<Duration> {
         match (body.owner.is_some(), self.settings.anonymous_idle) {

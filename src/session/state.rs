@@ -54,10 +54,13 @@ pub(crate) struct State {
     pub(crate) delta: Delta,
     /// The id that the browser is to get.
     pub(crate) new_id: Option<Box<Id>>,
+    /// Whoever serves the session in his own way has not been given that id.
+    pub(crate) unsaid: bool,
     /// The browser is to be told anew how long to keep its cookie.
     pub(crate) tell: bool,
-    /// What the response waits for.
+    /// What the response waits for, and how often that was asked for.
     pub(crate) wait: Option<Durability>,
+    pub(crate) waits: u32,
     /// Why the session could not be loaded: the response is an error, whatever the handler says.
     pub(crate) failed: Option<Error>,
     /// The response's headers are gone: nothing that is set from now on would be saved.
@@ -175,18 +178,26 @@ impl State {
         (self.modified, self.dirty) = (true, true);
     }
 
-    /// The session is this one from now on, and the browser is to learn its id.
-    pub(crate) fn enter(&mut self, id: Id, record: Record, level: Durability) {
+    /// The session is this one from now on, and the browser is to learn its id. Returns the one
+    /// before.
+    pub(crate) fn enter(&mut self, id: Id, record: Record, level: Durability) -> Option<Live> {
         let (key, record) = (id.key(), Arc::new(record));
-        self.live = Some(Live { key, record, moved: false, promoted: false });
-        self.new_id = Some(Box::new(id));
-        (self.tell, self.vanished) = (true, false);
+        self.give(id);
+        self.vanished = false;
         self.wait_for(level);
+        self.live.replace(Live { key, record, moved: false, promoted: false })
+    }
+
+    /// The browser is to learn this id.
+    pub(crate) fn give(&mut self, id: Id) {
+        self.new_id = Some(Box::new(id));
+        (self.tell, self.unsaid) = (true, true);
     }
 
     /// The response waits for this at least.
     pub(crate) fn wait_for(&mut self, level: Durability) {
         self.wait = self.wait.max(Some(level));
+        self.waits = self.waits.wrapping_add(1);
     }
 
     /// Whether something may still be set.

@@ -422,6 +422,13 @@ impl<V> Engine<V> {
         self.gauges.memory.load(Ordering::Relaxed) + ENTRY_OVERHEAD_BYTES > self.settings.max_memory
     }
 
+    /// Whether three quarters of the memory are taken and nothing can leave it for a disk.
+    #[cfg(feature = "session")]
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        let most = self.settings.max_memory;
+        self.disk.is_none() && self.gauges.memory.load(Ordering::Relaxed) > most - most / 4
+    }
+
     /// Live sessions, as far as known.
     pub(crate) fn len(&self) -> u64 {
         u64::try_from(self.gauges.count.load(Ordering::Relaxed)).unwrap_or(0)

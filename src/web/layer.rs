@@ -143,7 +143,8 @@ impl Config {
                 Some(id) => (Some(id), true, None),
                 None => (None, true, Some(Refusal::MalformedCookie)),
             },
-            Found::Duplicate => (None, true, Some(Refusal::DuplicateCookie)),
+            // Which of them is good cannot be said, and a removal might hit that one.
+            Found::Duplicate => (None, false, Some(Refusal::DuplicateCookie)),
             Found::TooMany => (None, false, Some(Refusal::TooManyCookies)),
         };
         if let Some(why) = refused {

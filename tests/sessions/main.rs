@@ -13,6 +13,7 @@
 
 mod cases;
 mod closures;
+mod failures;
 mod futures;
 mod lifetimes;
 mod limits;

@@ -7,9 +7,9 @@ use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::get;
 use sessile::Background;
-use sessile::session::{Session, SessionExpiry, Sessions};
+use sessile::session::{Session, SessionExpiry, Sessions, WhenOwnerFull};
 use sessile::testing::{Keep, ManualClock, SimFs};
-use sessile::web::OnVanished;
+use sessile::web::{Cookie, OnVanished};
 
 use crate::browser::{App, Browser};
 
@@ -378,4 +378,69 @@ fn a_response_waits_until_what_it_says_lasts() {
             assert_eq!(dead.get(&app, "/who").body, "nobody", "after {path}");
         }
     }
+}
+
+/// A handler may save by itself: the visitor gets his cookie all the same, and the right one.
+#[test]
+fn a_handler_that_saves_leaves_the_cookie_to_the_layer() {
+    let saving = Router::new()
+        .route(
+            "/set-and-save",
+            get(async |s: Session| -> Done {
+                s.insert("n", 5)?;
+                Ok(s.save_async().await?.is_some().to_string())
+            }),
+        )
+        .route(
+            "/login-and-save",
+            get(async |s: Session| -> Done {
+                s.login("ada")?;
+                Ok(s.save_async().await?.is_some().to_string())
+            }),
+        );
+    let app = App::new(routes().merge(saving));
+    let mut browser = Browser::default();
+    assert_eq!(browser.get(&app, "/set-and-save").body, "true");
+    assert_eq!(browser.get(&app, "/read").body, "Some(5)");
+    let before = browser.clone();
+    assert_eq!(browser.get(&app, "/login-and-save").body, "true");
+    assert_ne!(browser.id(), before.id());
+    assert_eq!(browser.get(&app, "/who").body, "ada");
+    assert_eq!(app.sessions.count().unwrap(), 1);
+}
+
+#[test]
+fn a_refused_login_can_be_answered_by_the_handler() {
+    let page = get(async |s: Session| -> Done {
+        s.login("ada")?;
+        match s.save_now() {
+            Err(error) if error.is_full() => Ok("let one of your sessions end".into()),
+            done => done.map(|()| "in".into()),
+        }
+    });
+    let builder = Sessions::builder().max_per_owner(1, WhenOwnerFull::Refuse);
+    let sessions = builder.in_memory().unwrap();
+    let other = sessions.create();
+    other.login("ada").unwrap();
+    other.save().unwrap();
+    let app = App::over(routes().route("/page", page), sessions, ManualClock::new(), |layer| layer);
+    let mut browser = Browser::default();
+    let answer = browser.get(&app, "/page");
+    assert_eq!((answer.status, &*answer.body), (StatusCode::OK, "let one of your sessions end"));
+    assert_eq!(browser.get(&app, "/who").body, "nobody");
+    assert_eq!(app.sessions.counts().failed, 0, "a rule is no failure");
+}
+
+/// A page on another path has planted a second cookie of the same name: the good one stays.
+#[test]
+fn of_two_cookies_none_is_taken_away() {
+    let plain = || Cookie::builder().name("sid").build().unwrap();
+    let app = App::with(routes(), |layer| layer.cookie(plain()));
+    let (mut victim, mut attacker) = (Browser::default(), Browser::default());
+    victim.get(&app, "/set");
+    attacker.get(&app, "/set");
+    let both = format!("sid={}; sid={}", attacker.jar["sid"], victim.jar["sid"]);
+    let answer = app.ask(Method::GET, "/read", Some(both.as_bytes()));
+    assert_eq!(answer.body, "None");
+    assert!(answer.cookies().is_empty(), "{answer:?}");
 }

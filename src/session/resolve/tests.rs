@@ -78,6 +78,10 @@ impl Backend<Record> for Meddler {
         self.store.len()
     }
 
+    fn is_nearly_full(&self) -> bool {
+        self.store.is_nearly_full()
+    }
+
     fn close(&self) -> Work<'_, ()> {
         self.store.close()
     }
