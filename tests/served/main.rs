@@ -16,6 +16,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actix_journey;
 mod axum_journey;
 mod browser;
 mod client;
