@@ -3,19 +3,14 @@
 
 use std::time::Duration;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, NAME, pair};
 use crate::server::Server;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
-const NAME: &str = "__Host-sid";
 
 fn id(browser: &Browser) -> String {
-    browser.jar.get(NAME).expect("one cookie").value.clone()
-}
-
-fn pair(id: &str) -> String {
-    format!("{NAME}={id}")
+    browser.id().expect("one cookie")
 }
 
 /// The cart, which is a number.
@@ -231,40 +226,42 @@ fn cookies_that_no_server_of_ours_gave_are_anonymous() {
 #[test]
 fn a_logout_and_a_slow_write_in_both_orders() {
     let server = Server::axum(|builder| builder);
-    let mut keeper = server.browser();
-    for (round, first) in ["logout", "write"].into_iter().enumerate() {
-        let mut ada = server.browser();
-        ada.post("/login/ada");
-        let kept = id(&ada);
-        std::thread::scope(|scope| {
-            let [write, logout] = ["write", "logout"].map(|action| {
-                let mut browser = ada.clone();
-                let path = format!("/slow/{action}{round}/{action}");
-                let thread = scope.spawn(move || browser.post(&path));
-                keeper.get(&format!("/reached/{action}{round}"));
-                thread
-            });
-            // Both are under way, and have seen the session. Now one after the other.
-            let mut finish = |action: &str| {
-                keeper.post(&format!("/open/{action}{round}"));
-            };
-            let (write, logout) = if first == "write" {
-                finish("write");
-                let write = write.join().unwrap();
-                finish("logout");
-                (write, logout.join().unwrap())
-            } else {
-                finish("logout");
-                let logout = logout.join().unwrap();
-                finish("write");
-                (write.join().unwrap(), logout)
-            };
-            assert_eq!((write.status, write.cookies().len()), (200, 0), "{first} first");
-            assert!(logout.status == 200 && logout.removes(), "{first} first: {logout:?}");
-        });
-        let answer = keeper.send("GET", "/all", &pair(&kept));
-        assert!(answer.body.is_empty() && answer.removes(), "{first} first: {answer:?}");
-        assert_eq!(server.sessions.count().unwrap(), 0, "{first} first");
+    let mut eve = server.browser();
+    for id in logged_out_beside_a_write(&|| server.browser()) {
+        let answer = eve.send("GET", "/all", &pair(&id));
+        assert!(answer.body.is_empty() && answer.removes(), "{answer:?}");
     }
+    assert_eq!(server.sessions.count().unwrap(), 0);
     assert_eq!(server.sessions.counts().dropped, 1, "of the write after the logout");
+}
+
+/// A logout and a write, both under way and having seen the session: finished in either order.
+/// Returns the ids, which are dead.
+pub fn logged_out_beside_a_write(browser: &dyn Fn() -> Browser) -> Vec<String> {
+    let mut keeper = browser();
+    let orders = [["logout", "write"], ["write", "logout"]];
+    let ids = orders.map(|order| {
+        let mut ada = browser();
+        ada.post("/login/ada");
+        let gate = |action: &str| format!("{action}-{}-first", order[0]);
+        let answers = std::thread::scope(|scope| {
+            let threads = order.map(|action| {
+                let (mut browser, gate) = (ada.clone(), gate(action));
+                let path = format!("/slow/{gate}/{action}");
+                let thread = scope.spawn(move || browser.post(&path));
+                keeper.get(&format!("/reached/{gate}"));
+                (gate, thread)
+            });
+            threads.map(|(gate, thread)| {
+                keeper.post(&format!("/open/{gate}"));
+                thread.join().unwrap()
+            })
+        });
+        for (action, answer) in order.iter().zip(&answers) {
+            let fine = if *action == "logout" { answer.removes() } else { !answer.sets() };
+            assert!(answer.status == 200 && fine, "{order:?}: {answers:?}");
+        }
+        id(&ada)
+    });
+    ids.to_vec()
 }

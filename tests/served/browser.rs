@@ -4,10 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sessile::Clock;
+use sessile::{Clock, SystemClock};
 
 use crate::client::{Answer, Client};
 use crate::jar::{Jar, Site};
+
+/// The name of the layer's cookie.
+pub const NAME: &str = "__Host-sid";
+
+/// What the `Cookie` field of a request with this id holds.
+pub fn pair(id: &str) -> String {
+    format!("{NAME}={id}")
+}
 
 /// A browser on one server. A clone has the same cookies, and a connection of its own.
 pub struct Browser {
@@ -29,6 +37,17 @@ impl Browser {
         Browser { jar: Jar::default(), client: Client::new(address), address, clock }
     }
 
+    /// On a server in another process, by the clock of the machine.
+    pub fn new(address: SocketAddr) -> Browser {
+        Browser::with_clock(address, Arc::new(SystemClock))
+    }
+
+    /// Opens the connection, as long as it is known who listens there.
+    pub fn connect(mut self) -> Browser {
+        self.client.connect().unwrap();
+        self
+    }
+
     pub fn now(&self) -> i64 {
         self.clock.wall().as_millis().div_euclid(1000)
     }
@@ -43,6 +62,11 @@ impl Browser {
             assert!(self.jar.keep(&site, path, cookie, self.now()), "no browser takes {cookie:?}");
         }
         Ok(answer)
+    }
+
+    /// The session cookie of the layer.
+    pub fn id(&self) -> Option<String> {
+        self.jar.get(NAME).map(|cookie| cookie.value.clone())
     }
 
     #[track_caller]

@@ -66,6 +66,12 @@ impl Client {
         Ok(BufReader::new(stream))
     }
 
+    pub fn connect(&mut self) -> io::Result<()> {
+        let stream = self.stream()?;
+        self.stream = Some(stream);
+        Ok(())
+    }
+
     /// Sends the request and reads the answer. After an error nobody knows whether it was served.
     pub fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> io::Result<Answer> {
         let mut stream = self.stream()?;
