@@ -185,6 +185,7 @@ fn an_id_that_was_planted_before_a_login_gains_nothing() {
     ada.post("/login/ada");
     assert_ne!(id(&ada), planted);
     assert_eq!((ada.get("/me").body.as_str(), eve.get("/me").body.as_str()), ("ada", "nobody"));
+    assert_eq!(eve.get("/all").body, "", "the old id is dead");
     eve.post("/set/bait/2");
     assert_eq!(ada.get("/all").body, "bait=1\nuser=\"ada\"\n");
 }

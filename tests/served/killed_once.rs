@@ -6,12 +6,16 @@ use crate::life::{Life, rounds};
 use crate::support::{Rng, Temp, seed};
 
 const CLIENTS: usize = 64;
+/// Of a request and an answer each.
+const STEPS: u64 = 2 * CLIENTS as u64;
 const ATTEMPTS: usize = 40;
 
-/// What each of 64 was told who tried the value at once; killed after so many answers.
-fn redeem(life: &mut Life, path: &str, answers: u64) -> Vec<String> {
+/// What each of 64 was told who tried the value at once; killed after so many steps, which are
+/// requests and answers.
+fn redeem(life: &mut Life, path: &str, steps: u64) -> Vec<String> {
     let clients: Vec<Browser> = (0..CLIENTS).map(|_| life.browser()).collect();
-    let told = life.kill_under_load(clients, answers, |mut browser, tell| {
+    let told = life.kill_under_load(clients, steps, |mut browser, tell| {
+        tell();
         let answer = browser.try_ask("POST", path).ok()?;
         assert_eq!(answer.status, 200);
         tell();
@@ -28,10 +32,10 @@ fn a_one_shot_value_has_one_winner_of_64_over_all_lives() {
         let answer = life.browser().post(&format!("/issue/right{round}/value/3"));
         assert_eq!(answer.body, "issued");
         let path = format!("/redeem/right{round}/value");
-        let answers = rng.below(12);
-        let mut before = redeem(&mut life, &path, answers);
+        let steps = rng.below(STEPS);
+        let mut before = redeem(&mut life, &path, steps);
         let mut life = Life::start(&temp);
-        let after = redeem(&mut life, &path, CLIENTS as u64);
+        let after = redeem(&mut life, &path, STEPS);
         assert_eq!(after.len(), CLIENTS);
         let winners = |told: &[String]| told.iter().filter(|told| *told == "right").count();
         let (first, second) = (winners(&before), winners(&after));
@@ -53,10 +57,10 @@ fn wrong_guesses_by_64_at_once_are_counted_across_kills() {
         let answer = life.browser().post(&format!("/issue/wrong{round}/value/{ATTEMPTS}"));
         assert_eq!(answer.body, "issued");
         let path = format!("/redeem/wrong{round}/guess");
-        let answers = rng.below(ATTEMPTS as u64);
-        let mut told = redeem(&mut life, &path, answers);
+        let steps = rng.below(STEPS);
+        let mut told = redeem(&mut life, &path, steps);
         let mut life = Life::start(&temp);
-        told.extend(redeem(&mut life, &path, CLIENTS as u64));
+        told.extend(redeem(&mut life, &path, STEPS));
         told.retain(|told| told != "absent");
         let count = told.len();
         told.sort();
@@ -69,6 +73,6 @@ fn wrong_guesses_by_64_at_once_are_counted_across_kills() {
         // Spent: the value itself is worth nothing now.
         let mut life = Life::start(&temp);
         let path = format!("/redeem/wrong{round}/value");
-        assert_eq!(redeem(&mut life, &path, CLIENTS as u64), vec!["absent"; CLIENTS]);
+        assert_eq!(redeem(&mut life, &path, STEPS), vec!["absent"; CLIENTS]);
     }
 }

@@ -26,7 +26,14 @@ impl Writer {
     /// Writes until the server is gone.
     fn write(mut self, name: usize, mut rng: Rng, mut browser: Browser, tell: &dyn Fn()) -> Writer {
         loop {
-            if rng.below(4) == 0 {
+            let what = rng.below(6);
+            if what == 0 {
+                let Ok(answer) = browser.try_ask("GET", "/all") else { return self };
+                for (at, (told, _)) in self.keys.iter().enumerate() {
+                    let value = value_of(&answer.body, &format!("w{name}k{at}"));
+                    assert_eq!(value, *told, "w{name}k{at}, which nobody else writes");
+                }
+            } else if what == 1 {
                 self.counted += 1;
                 let Ok(answer) = browser.try_ask("POST", "/add/count") else { return self };
                 assert_eq!(answer.status, 200, "{answer:?}");
@@ -44,13 +51,16 @@ impl Writer {
     }
 }
 
+/// The value of a key in what `/all` answers; 0 without it.
+fn value_of(all: &str, key: &str) -> u64 {
+    let line = all.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    line.map_or(0, |value| value.parse().unwrap())
+}
+
 /// The values of the session, and that they are what was acknowledged or sent last.
 fn check(browser: &mut Browser, writers: &mut [Writer]) {
     let text = browser.get("/all").body;
-    let found = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        line.map_or(0, |value| value.parse().unwrap())
-    };
+    let found = |key: &str| value_of(&text, key);
     for (name, writer) in writers.iter_mut().enumerate() {
         for (at, (told, sent)) in writer.keys.iter_mut().enumerate() {
             let value = found(&format!("w{name}k{at}"));

@@ -48,6 +48,8 @@ fn server() {
         serve(listener, router(shop), ending).await;
         sessions.close_async().await.unwrap();
     });
+    // Not by way of a destructor, which would close it as well.
+    std::process::exit(0);
 }
 
 /// A server process, from its start until it is killed or ends.
@@ -90,12 +92,12 @@ impl Life {
         self.child.wait().unwrap()
     }
 
-    /// Runs `work` on each of the clients, which is told how to say that it has had an answer, and
-    /// kills the server after so many answers. The work ends with the first request that fails.
+    /// Runs `work` on each of the clients, which is told how to say that it has come further, and
+    /// kills the server after so many steps. The work ends with the first request that fails.
     pub fn kill_under_load<C: Send, R: Send>(
         &mut self,
         clients: Vec<C>,
-        answers: u64,
+        steps: u64,
         work: impl Fn(C, &dyn Fn()) -> R + Sync,
     ) -> Vec<R> {
         let (send, receive) = mpsc::channel();
@@ -106,7 +108,7 @@ impl Life {
             };
             let threads: Vec<_> = clients.into_iter().map(start).collect();
             drop(send);
-            receive.iter().take(answers as usize).count();
+            receive.iter().take(steps as usize).count();
             self.kill();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         })
