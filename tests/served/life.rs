@@ -54,7 +54,7 @@ fn server() {
 
 /// A server process, from its start until it is killed or ends.
 pub struct Life {
-    pub address: SocketAddr,
+    address: SocketAddr,
     child: Child,
     /// The process ends when this does.
     _stdin: ChildStdin,
