@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod browser;
+mod shared_caches;
 mod statements;
 mod tokens;
