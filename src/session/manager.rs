@@ -343,6 +343,18 @@ impl Session {
         Ok(self.state().new_id.take().map(|id| *id))
     }
 
+    /// What was done at once: the response waits until it lasts or, where its head has gone, this.
+    pub(crate) async fn wait_if_late(&self) -> Result<()> {
+        let level = {
+            let state = self.state();
+            state.wait.filter(|_| state.late)
+        };
+        match level {
+            Some(level) => self.shared().backend.reach(level).await,
+            None => Ok(()),
+        }
+    }
+
     /// Waits until everything that was done for this request lasts as it should.
     pub(crate) async fn settle_wait(&self) -> Result<()> {
         let level = self.state().wait.take();

@@ -5,4 +5,5 @@
 mod browser;
 mod shared_caches;
 mod statements;
+mod streams;
 mod tokens;
