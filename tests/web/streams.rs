@@ -72,7 +72,8 @@ impl World {
     fn stored(&self) -> String {
         let mut found: Vec<_> = self.sessions.list().map(Result::unwrap).collect();
         found.sort_by_key(|info| info.key);
-        format!("{found:?} {}", self.sessions.stats().sessions)
+        let subjects: Vec<_> = found.iter().map(|info| &info.subject).collect();
+        format!("{found:?} {subjects:?} {}", self.sessions.stats().sessions)
     }
 }
 
