@@ -138,14 +138,16 @@ fn every_failure_of_others_has_its_row_and_tests_that_carry_its_number() {
 /// Tests that carry a number nobody can look up, or that the page does not know.
 #[test]
 fn every_number_in_the_name_of_a_test_is_on_the_page() {
-    let page = read(PAGE).to_lowercase().replace('-', "_");
+    let rows = table(&read(PAGE), "Failures of others");
+    let ids = rows.iter().flat_map(|row| row[1].split([',', ' ']));
+    let ids: BTreeSet<String> = ids.map(|id| id.to_lowercase().replace('-', "_")).collect();
     let mut wrong = Vec::new();
     for name in tests() {
         for start in ["cve_", "rustsec_"] {
             for (at, _) in name.match_indices(start) {
                 let rest = name[at + start.len()..].split('_').take(2).collect::<Vec<_>>();
                 let id = format!("{start}{}", rest.join("_"));
-                if !page.contains(&id) {
+                if !ids.contains(&id) {
                     wrong.push(format!("{name}: {id} is not on the page"));
                 }
             }
@@ -218,6 +220,6 @@ fn r19_the_page_tells_every_lifetime() {
         .collect();
     assert_eq!(told.len(), rows.len(), "one is told twice");
     let durations = durations();
-    assert!(durations.len() > 10 && durations["IDLE_DEFAULT"] == 1_209_600);
+    assert!(durations.len() > 10, "{durations:?}");
     assert_eq!(told, durations);
 }
