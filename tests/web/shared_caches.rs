@@ -21,9 +21,11 @@ enum Cookie {
 }
 use Cookie::{Kept, Removed, Set};
 
+type Call = fn(&Session);
+
 /// A call of a session, what becomes of the cookie of a visitor who has none, and of one who is
 /// logged in.
-type Access = (&'static str, fn(&Session), Cookie, Cookie);
+type Access = (&'static str, Call, Cookie, Cookie);
 
 /// Every call that looks at the session. What some of them return is an error, which counts as
 /// well.
@@ -68,7 +70,7 @@ const PATHS: &[Access] = &[
 ];
 
 /// Calls that do not look at it: asking what the request has done, and nothing at all.
-const UNTOUCHED: &[(&str, fn(&Session))] = &[
+const UNTOUCHED: &[(&str, Call)] = &[
     ("nothing", |_| {}),
     ("clone", |s| drop(s.clone())),
     ("debug", |s| drop(format!("{s:?}"))),
@@ -80,7 +82,7 @@ const UNTOUCHED: &[(&str, fn(&Session))] = &[
 /// everybody.
 const OF_HANDLER: [(&str, &str); 2] = [("vary", "Accept"), ("cache-control", "public, max-age=60")];
 
-fn app(call: fn(&Session), status: StatusCode) -> App {
+fn app(call: Call, status: StatusCode) -> App {
     let handler = get(async move |session: Session| {
         call(&session);
         (status, OF_HANDLER)
