@@ -106,7 +106,7 @@ fn a_directory_in_use_by_another_process_is_locked_until_that_one_ends() {
 }
 
 #[test]
-fn a_missing_directory_is_made_for_its_owner_alone() {
+fn cve_2020_24583_cve_2020_24584_a_missing_directory_is_made_for_its_owner_alone() {
     let temp = Temp::new();
     let inner = temp.path().join("a/b");
     drop(builder().open(&inner).unwrap());

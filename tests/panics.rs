@@ -178,7 +178,7 @@ fn a_panic_in_a_closure_changes_nothing() {
 }
 
 #[test]
-fn a_panic_in_the_methods_of_a_value_changes_nothing() {
+fn rustsec_2025_0024_rustsec_2026_0205_a_panic_in_the_methods_of_a_value_changes_nothing() {
     let (temp, store) = prepared();
     for what in ["clone", "serialize"] {
         for number in [0, 2] {

@@ -445,6 +445,7 @@ fn the_documents_name_files_that_are_there() {
         "CHANGELOG.md",
         "docs/dependencies.md",
         "docs/durability.md",
+        "docs/security.md",
         "docs/switching.md",
         "src/lib.rs",
     ] {

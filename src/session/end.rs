@@ -21,8 +21,8 @@ const TRIES: usize = 32;
 
 impl Session {
     /// Ends the session: what it held is gone, its id is dead at once, whatever becomes of the
-    /// response, which waits until this is on disk. What is set afterwards begins a new session.
-    /// Does nothing for a visitor who has none.
+    /// response, which waits until this is on disk; after the response has begun the call does.
+    /// What is set afterwards begins a new session. Does nothing for a visitor who has none.
     ///
     /// # Errors
     /// Those of the store.
@@ -55,15 +55,17 @@ impl Session {
                 shared.tell(EventKind::Ended(why), Some(live.key));
             }
         }
-        let mut state = self.state();
-        state.forget();
-        state.modified = true;
-        state.ended |= ended;
-        if found {
-            // Whoever has ended it: that it has is to last when the response says so.
-            state.wait_for(shared.settings.removal_level);
+        {
+            let mut state = self.state();
+            state.forget();
+            state.modified = true;
+            state.ended |= ended;
+            if found {
+                // Whoever has ended it: that it has is to last when the response says so.
+                state.wait_for(shared.settings.removal_level);
+            }
         }
-        Ok(())
+        self.wait_if_late().await
     }
 
     /// One that cannot be read can be ended all the same.
@@ -80,7 +82,7 @@ impl Session {
             state.wait_for(self.shared().settings.removal_level);
         }
         self.shared().tell(EventKind::Ended(why), Some(key));
-        Ok(())
+        self.wait_if_late().await
     }
 
     /// Ends all sessions of this session's owner but this one, and refuses logins that are under
@@ -101,12 +103,15 @@ impl Session {
         };
         let shared = self.shared();
         let (count, generation) = block_on(shared.revoke_owner(&subject, keep))?;
-        let mut state = self.state();
-        state.wait_for(shared.settings.removal_level);
-        if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
-            // This one is not meant.
-            login.generation = generation;
+        {
+            let mut state = self.state();
+            state.wait_for(shared.settings.removal_level);
+            if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
+                // This one is not meant.
+                login.generation = generation;
+            }
         }
+        block_on(self.wait_if_late())?;
         Ok(count)
     }
 }

@@ -193,7 +193,10 @@ impl Session {
     /// As [`save`](Self::save).
     pub fn save_now(&self) -> Result<()> {
         drop(self.loaded()?);
-        block_on(self.commit(Wish::default()))
+        block_on(async {
+            self.commit(Wish::default()).await?;
+            self.wait_if_late().await
+        })
     }
 
     /// Changes the live session. `None`: it has ended meanwhile.
@@ -205,13 +208,16 @@ impl Session {
         let shared = self.shared();
         match block_on(shared.change(Purpose::Change, target, change))? {
             Changed::Done(result, key, record) => {
-                let mut state = self.state();
-                state.wait_for(shared.settings.write_level);
-                // A clone may have ended it meanwhile, or begun another.
-                if let Some(live) = state.live.as_mut().filter(|live| live.key == target) {
-                    live.moved |= live.key != key;
-                    (live.key, live.record) = (key, record);
+                {
+                    let mut state = self.state();
+                    state.wait_for(shared.settings.write_level);
+                    // A clone may have ended it meanwhile, or begun another.
+                    if let Some(live) = state.live.as_mut().filter(|live| live.key == target) {
+                        live.moved |= live.key != key;
+                        (live.key, live.record) = (key, record);
+                    }
                 }
+                block_on(self.wait_if_late())?;
                 Ok(Some(result))
             }
             Changed::Gone => {

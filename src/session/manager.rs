@@ -30,8 +30,9 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// What is known of a session without opening it to anybody: no id, no values.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is known of a session without opening it to anybody: no id, no values. Its `Debug` does not
+/// show who has logged in.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
     /// What it is filed under. `key.fingerprint()` is for people; the key itself for
@@ -49,6 +50,20 @@ pub struct SessionInfo {
     pub expires: Timestamp,
     /// When it ends in any case.
     pub ends: Timestamp,
+}
+
+impl fmt::Debug for SessionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionInfo")
+            .field("key", &self.key)
+            .field("subject", &self.subject.as_ref().map(|_| "…"))
+            .field("created", &self.created)
+            .field("last_seen", &self.last_seen)
+            .field("authenticated_at", &self.authenticated_at)
+            .field("expires", &self.expires)
+            .field("ends", &self.ends)
+            .finish()
+    }
 }
 
 impl Sessions {
@@ -344,6 +359,18 @@ impl Session {
         let mut state = self.state();
         let unsaid = std::mem::take(&mut state.unsaid);
         Ok(state.new_id.as_deref().filter(|_| unsaid).cloned())
+    }
+
+    /// What was done at once: the response waits until it lasts or, where its head has gone, this.
+    pub(crate) async fn wait_if_late(&self) -> Result<()> {
+        let level = {
+            let state = self.state();
+            state.wait.filter(|_| state.late)
+        };
+        match level {
+            Some(level) => self.shared().backend.reach(level).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits until everything that was done for this request lasts as it should.

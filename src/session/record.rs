@@ -12,6 +12,7 @@
 //! Each kind of name has a prefix of its own before it is hashed, so that none can be taken for
 //! another. Knows no store and no HTTP.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,9 +22,23 @@ use crate::id::Key;
 use crate::record::expiry::Expiry;
 use crate::session::dict::Dict;
 
-/// What a store of sessions holds. Opaque: it is named where a store is configured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What a store of sessions holds. Opaque: it is named where a store is configured, and its `Debug`
+/// shows of what kind it is.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Record(pub(crate) Kind);
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Session(_) => "Session(…)",
+            Kind::Next(_) => "Next(…)",
+            Kind::Moved(_) => "Moved(…)",
+            Kind::Owner(_) => "Owner(…)",
+            Kind::OneShot(_) => "OneShot(…)",
+            Kind::Foreign(_) => "Foreign(…)",
+        })
+    }
+}
 
 /// See the module's text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,13 +78,19 @@ pub(crate) struct Login {
     pub(crate) at: Timestamp,
 }
 
-/// A message that is shown once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A message that is shown once. Its `Debug` shows the level only: the text may be about anybody.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
     /// Of what kind it is, in the application's words: `info`, `error`.
     pub level: String,
     /// The text.
     pub message: String,
+}
+
+impl fmt::Debug for Flash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flash").field("level", &self.level).finish_non_exhaustive()
+    }
 }
 
 /// How long a session lives beside what all sessions have; remembered with it.

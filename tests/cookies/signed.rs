@@ -115,7 +115,7 @@ fn weak_keys_and_wrong_numbers_of_keys_are_refused() {
 
 /// Leaked keys were found in dumps of configuration.
 #[test]
-fn cve_2024_55556_keys_are_never_printed() {
+fn cve_2018_15133_cve_2024_55556_keys_are_never_printed() {
     let secret = "an all too telling secret, 32 of them";
     let key = SigningKey::new(secret).unwrap();
     let builder = Cookie::builder().signed_with([key.clone()]);

@@ -120,7 +120,7 @@ fn twins() -> [Stage; 2] {
 }
 
 #[test]
-fn files_of_another_store_are_not_taken_for_ours() {
+fn cve_2020_9484_cve_2025_24813_files_of_another_store_are_not_taken_for_ours() {
     let [ours, theirs] = twins();
     for start in ["log.", "base."] {
         let fs = ours.fs.kill();

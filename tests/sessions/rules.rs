@@ -12,7 +12,7 @@ use sessile::{Background, Id, Key, Timestamp};
 use crate::{DAY, HOUR, MINUTE, SECOND, World, get};
 
 #[test]
-fn r01_cve_2024_0343_ids_are_random_in_every_letter() {
+fn r01_rustsec_2024_0343_ids_are_random_in_every_letter() {
     let ids: Vec<String> = (0..20_000).map(|_| Id::new().unwrap().expose().to_owned()).collect();
     for at in 0..32 {
         let mut seen = [0_u32; 128];
@@ -61,7 +61,7 @@ fn r03_cve_2022_25896_cve_2020_5205_a_login_gives_a_new_id_and_ends_the_old() {
 }
 
 #[test]
-fn r04_a_logout_lasts_before_the_response() {
+fn r04_ghsa_9wwp_q7wq_jx35_a_logout_lasts_before_the_response() {
     let world = World::new();
     let id = world.logged_in("ada");
     let session = world.load(&id);

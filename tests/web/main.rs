@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod browser;
+mod secrets;
+mod shared_caches;
 mod statements;
+mod streams;
 mod tokens;

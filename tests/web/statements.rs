@@ -444,3 +444,26 @@ fn of_two_cookies_none_is_taken_away() {
     assert_eq!(answer.body, "None");
     assert!(answer.cookies().is_empty(), "{answer:?}");
 }
+
+/// An id counts in the cookie of our name and nowhere else, and is sent nowhere else.
+#[test]
+fn r14_no_other_place_for_an_id() {
+    let app = App::new(routes());
+    let mut browser = Browser::default();
+    let answer = browser.get(&app, "/login");
+    let id = browser.id().unwrap().to_owned();
+    let with_id = |text: &str| text.contains(&id);
+    assert!(!with_id(&answer.body));
+    for (name, value) in &answer.headers {
+        assert_eq!(with_id(value.to_str().unwrap()), name == "set-cookie", "{name}");
+    }
+    assert_eq!(browser.get(&app, "/who").body, "ada");
+    for query in ["sid", "__Host-sid", "session", "PHPSESSID"] {
+        let path = format!("/who?{query}={id}");
+        assert_eq!(app.ask(Method::GET, &path, None).body, "nobody", "{path}");
+    }
+    let others = [format!("sid={id}"), format!("__Secure-sid={id}"), format!("session={id}"), id];
+    for cookie in others {
+        assert_eq!(app.ask(Method::GET, "/who", Some(cookie.as_bytes())).body, "nobody");
+    }
+}
