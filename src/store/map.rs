@@ -110,8 +110,9 @@ impl<V> Entry<V> {
     /// reads find.
     #[inline]
     pub(crate) fn is_settled(&self, now: Tick) -> bool {
-        self.deadline.load(Ordering::Relaxed)
-            > now.saturating_add(self.idle.saturating_sub(least_move(self.idle)))
+        let touched = now.saturating_add(self.idle).min(self.cap);
+        let due = touched.saturating_sub(least_move(self.idle));
+        self.deadline.load(Ordering::Relaxed) > now.max(due)
     }
 
     /// Whether the entry lives at `now`. If it does not, it never will again: whoever sees it
@@ -252,6 +253,18 @@ mod tests {
         assert_eq!(entry.life().deadline, 50);
         assert!(!entry.prolong(50, 90) && !entry.prolong(1, 90));
         assert_eq!(entry.life().deadline, DEAD);
+    }
+
+    #[test]
+    fn an_entry_is_settled_exactly_while_it_lives_and_a_touch_does_nothing() {
+        for (deadline, idle) in [(300, 0), (512, 512), (900, 512), (999, 512), (1000, 512), (40, 3)] {
+            for now in 0..=1001 {
+                let entry = entry(deadline, idle);
+                let settled = entry.is_settled(now);
+                let nothing = entry.lives(now) && entry.touch(now) == Touched::Alive;
+                assert_eq!(settled, nothing, "deadline {deadline}, idle {idle}, now {now}");
+            }
+        }
     }
 
     #[test]
