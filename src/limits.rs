@@ -77,7 +77,7 @@ pub(crate) const WHEEL_BATCH_MAX: u32 = 64;
 /// Most sessions, back after a long absence, that wait to have their touch logged.
 pub(crate) const RETURNED_MAX: usize = 4096;
 /// Most clears whose leavings may wait to be swept.
-pub(crate) const GENERATIONS: u32 = 16;
+pub(crate) const GENERATIONS: u32 = 15;
 
 /// Longest key of a session's dictionary, in bytes.
 #[cfg(feature = "session")]
