@@ -208,3 +208,20 @@ pub struct RecoveryStats {
     /// Files that are not ours, or no longer needed.
     pub unknown_files: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_a_hit_unless_it_ends_otherwise() {
+        let reads = Reads::default();
+        for _ in 0..5 {
+            reads.begin();
+        }
+        reads.miss();
+        reads.miss();
+        reads.fail();
+        assert_eq!((reads.hits(), reads.misses()), (2, 2));
+    }
+}

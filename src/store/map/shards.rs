@@ -38,6 +38,14 @@ impl<V> Map<V> {
         self.shards.iter().map(|shard| shard.0.read().len()).sum()
     }
 
+    /// Gives back memory that many endings have left free, of the shard of one stripe. Readers of
+    /// that shard wait meanwhile, so it is nothing for a writer to do on its way.
+    pub(crate) fn shrink(&self, index: usize) {
+        if let Some(shard) = self.shards.get(index) {
+            shard.0.write().shrink(self.spread);
+        }
+    }
+
     /// Shows the entry of `key` to `look`, which must be short and must not come back here.
     #[inline]
     pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(&Entry<V>) -> R) -> Option<R> {

@@ -16,6 +16,8 @@ const FIRST: usize = 32;
 /// Of five homes four may be taken. More would lengthen the walks, fewer cost memory.
 const FULL: (usize, usize) = (4, 5);
 
+/// Of so many homes one is taken at least, or the table may shrink.
+const SPARSE: usize = 4;
 /// Buckets that a look goes through before it asks whether it has gone too far.
 const STRIDE: usize = 8;
 
@@ -177,10 +179,14 @@ impl<T> Table<T> {
             self.buckets.swap(at, at + 1);
             at += 1;
         }
-        if self.homes > 2 * self.first && self.len * 5 < self.homes {
-            self.resize(spread, self.homes / 2);
-        }
         bucket.value
+    }
+
+    /// Gives back memory if most of it is free: one pass.
+    pub(super) fn shrink(&mut self, spread: Spread) {
+        if self.homes > 2 * self.first && self.len * SPARSE < self.homes {
+            self.resize(spread, (self.len * 2).max(self.first));
+        }
     }
 
     /// Moves everything into a table with so many homes: one pass.
