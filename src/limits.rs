@@ -44,6 +44,8 @@ pub(crate) const ENTRY_OVERHEAD_BYTES: u64 = 150;
 pub(crate) const BUFFER_BYTES_MAX: usize = 8 << 20;
 /// Unwritten bytes in the log's buffer from which the writer is woken at once.
 pub(crate) const BUFFER_BYTES_WAKE: usize = 64 << 10;
+/// What either half of the log's buffer keeps of the memory that a burst made it take: 1 MiB.
+pub(crate) const BUFFER_BYTES_KEPT: usize = 1 << 20;
 /// Default size at which a log segment is closed and the next one begun: 16 MiB.
 pub(crate) const SEGMENT_BYTES: u64 = 16 << 20;
 /// Space of a segment that is allocated at a time.
@@ -77,7 +79,7 @@ pub(crate) const WHEEL_BATCH_MAX: u32 = 64;
 /// Most sessions, back after a long absence, that wait to have their touch logged.
 pub(crate) const RETURNED_MAX: usize = 4096;
 /// Most clears whose leavings may wait to be swept.
-pub(crate) const GENERATIONS: u32 = 16;
+pub(crate) const GENERATIONS: u32 = 15;
 
 /// Longest key of a session's dictionary, in bytes.
 #[cfg(feature = "session")]

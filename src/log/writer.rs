@@ -12,7 +12,7 @@ use super::{DISK_FULL, HEALTHY, Log, Unsynced, frame};
 use crate::error::{Error, ErrorKind, is_disk_full};
 use crate::fs::File;
 use crate::fs::layout::Kind;
-use crate::limits::{BUFFER_BYTES_MAX, RESERVE_BYTES, SEGMENT_ALLOCATE_BYTES};
+use crate::limits::{BUFFER_BYTES_KEPT, BUFFER_BYTES_MAX, RESERVE_BYTES, SEGMENT_ALLOCATE_BYTES};
 
 /// Bytes that a caller in an async executor may write itself.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -181,6 +181,7 @@ impl Log {
                     self.recovered_space();
                 }
                 bytes.clear();
+                bytes.shrink_to(BUFFER_BYTES_KEPT);
                 writer.spare = bytes;
                 true
             }

@@ -161,6 +161,7 @@ impl<V> Engine<V> {
     pub(crate) fn shrink_one(&self, turn: u64) {
         let index = usize::try_from(turn).unwrap_or(0) % self.stripes.count();
         self.stripes.at(index).lock().slab.shrink();
+        self.map.shrink(index);
     }
 
     /// Logs the touches of sessions that are back after a long absence.

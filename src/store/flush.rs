@@ -177,18 +177,17 @@ impl<V: Clone> Engine<V> {
     ///
     /// # Errors
     /// `is_decode` if it does not now, or panics: the flush must not go on without it.
-    fn encode_again(&self, key: &Key, value: &V) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+    fn encode_again(&self, key: &Key, value: &V, bytes: &mut Vec<u8>) -> Result<()> {
         let refused = |why: CodecError| {
             let message = format!("the value of key {} does not encode", key.fingerprint());
             Error::new(ErrorKind::Decode, message).caused_by(why)
         };
         if let Some(coder) = &self.settings.coder {
-            let mut bounded = Sink::new(&mut bytes, usize::MAX);
+            let mut bounded = Sink::new(bytes, usize::MAX);
             let encoded = catch_unwind(AssertUnwindSafe(|| coder.encode(value, &mut bounded)));
             encoded.unwrap_or_else(|_| Err(CodecError::new("it panicked"))).map_err(refused)?;
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Writes, syncs and names the base. `None` if there was nothing to put into one.
@@ -284,10 +283,10 @@ impl<V: Clone> Engine<V> {
         let lsn = disk.log.appended();
         let (key, life) = (*key, *life);
         match content {
-            Content::Value(value) => {
-                let bytes = self.encode_again(&key, value)?;
-                builder.push(&record(hash, key, life, RecordKind::Value(&bytes)), lsn)
-            }
+            Content::Value(value) => with_bytes(|bytes| {
+                self.encode_again(&key, value, bytes)?;
+                builder.push(&record(hash, key, life, RecordKind::Value(bytes)), lsn)
+            }),
             Content::Gone => {
                 let older =
                     list.layers.iter().any(|layer| layer.base.contains(hash) || layer.has_lost());
@@ -334,7 +333,9 @@ impl<V: Clone> Engine<V> {
             let message = format!("decoding the value of key {} panicked", key.fingerprint());
             Err(Error::new(ErrorKind::Decode, message))
         })?;
-        self.encode_again(key, &value).map(Some)
+        let mut bytes = Vec::new();
+        self.encode_again(key, &value, &mut bytes)?;
+        Ok(Some(bytes))
     }
 
     /// Makes the base count. False if a `clear` has made it void.

@@ -1,8 +1,9 @@
 //! The concurrent map: who is in memory, with what, until when.
 //!
-//! `dash` wraps dashmap so that no guard outlives one expression, and so that another map can take
-//! its place; `checked` is one, for the checkers of concurrency. Knows no log and no disk.
+//! `shards` has the locks, none of which is held beyond one call, so that another map can take
+//! their place; `table` is what is under each. Knows no log and no disk.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::clock::{DEAD, Tick};
@@ -29,12 +30,17 @@ pub(crate) struct Entry<V> {
     deadline: AtomicU32,
     cap: Tick,
     idle: Tick,
-    /// Slot in the stripe's slab (26 bits), state (2), generation (4).
-    place: u32,
+    /// Slot in the stripe's slab (26 bits), state (2), generation (4, counted from one: so that
+    /// a place in the table costs nothing beside what is in it).
+    place: NonZeroU32,
 }
 
+// The checkers' atomics are larger.
+#[cfg(not(any(loom, shuttle)))]
+const _: () = assert!(size_of::<Option<Entry<[u8; 100]>>>() == 24, "a place in the map");
+
 const SLOT_BITS: u32 = 26;
-const STATE_BITS: u32 = 2;
+const GENERATION_SHIFT: u32 = SLOT_BITS + 2;
 
 impl<V> Entry<V> {
     pub(crate) fn new(
@@ -44,23 +50,21 @@ impl<V> Entry<V> {
         slot: u32,
         generation: u32,
     ) -> Self {
-        let mut entry = Entry {
+        Entry {
             value,
             deadline: AtomicU32::new(life.deadline),
             cap: life.cap,
             idle: life.idle,
-            place: slot | (generation % GENERATIONS) << (SLOT_BITS + STATE_BITS),
-        };
-        entry.set_state(state);
-        entry
+            place: pack(slot | (state as u32) << SLOT_BITS | mark(generation)),
+        }
     }
 
     pub(crate) fn slot(&self) -> u32 {
-        self.place & ((1 << SLOT_BITS) - 1)
+        self.place.get() & ((1 << SLOT_BITS) - 1)
     }
 
     pub(crate) fn state(&self) -> State {
-        match (self.place >> SLOT_BITS) & 3 {
+        match (self.place.get() >> SLOT_BITS) & 3 {
             0 => State::Warm,
             1 => State::Cold,
             2 => State::Gone,
@@ -69,11 +73,11 @@ impl<V> Entry<V> {
     }
 
     fn set_state(&mut self, state: State) {
-        self.place = self.place & !(3 << SLOT_BITS) | (state as u32) << SLOT_BITS;
+        self.place = pack(self.place.get() & !(3 << SLOT_BITS) | (state as u32) << SLOT_BITS);
     }
 
     pub(crate) fn is_of(&self, generation: u32) -> bool {
-        self.place >> (SLOT_BITS + STATE_BITS) == generation % GENERATIONS
+        self.place.get() >> GENERATION_SHIFT == mark(generation) >> GENERATION_SHIFT
     }
 
     pub(crate) fn value(&self) -> Option<&Arc<V>> {
@@ -110,8 +114,9 @@ impl<V> Entry<V> {
     /// reads find.
     #[inline]
     pub(crate) fn is_settled(&self, now: Tick) -> bool {
-        self.deadline.load(Ordering::Relaxed)
-            > now.saturating_add(self.idle.saturating_sub(least_move(self.idle)))
+        let touched = now.saturating_add(self.idle).min(self.cap);
+        let due = touched.saturating_sub(least_move(self.idle));
+        self.deadline.load(Ordering::Relaxed) > now.max(due)
     }
 
     /// Whether the entry lives at `now`. If it does not, it never will again: whoever sees it
@@ -187,6 +192,18 @@ impl<V> Entry<V> {
     }
 }
 
+/// The generation's bits of a place: never none.
+fn mark(generation: u32) -> u32 {
+    (generation % GENERATIONS + 1) << GENERATION_SHIFT
+}
+
+fn pack(place: u32) -> NonZeroU32 {
+    match NonZeroU32::new(place) {
+        Some(place) => place,
+        None => unreachable!("a place has its generation"),
+    }
+}
+
 /// What a touch did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touched {
@@ -204,26 +221,16 @@ fn least_move(idle: Tick) -> Tick {
     (idle >> 8).max(1)
 }
 
-#[cfg(any(loom, shuttle))]
-mod checked;
-#[cfg(any(loom, shuttle))]
-pub(crate) use checked::Map;
-#[cfg(not(any(loom, shuttle)))]
-mod dash;
-#[cfg(not(any(loom, shuttle)))]
-pub(crate) use dash::Map;
+mod shards;
+mod table;
+pub(crate) use shards::Map;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn entry(deadline: Tick, idle: Tick) -> Entry<u8> {
-        Entry::new(State::Warm, Some(Arc::new(1)), Life { deadline, cap: 1000, idle }, 5, 17)
-    }
-
-    #[test]
-    fn an_entry_is_small() {
-        assert_eq!(size_of::<Entry<[u8; 100]>>(), 24);
+        Entry::new(State::Warm, Some(Arc::new(1)), Life { deadline, cap: 1000, idle }, 5, 16)
     }
 
     #[test]
@@ -232,7 +239,13 @@ mod tests {
         for state in [State::Gone, State::Raw, State::Cold, State::Warm] {
             entry.set_state(state);
             assert_eq!((entry.state(), entry.slot()), (state, 5));
-            assert!(entry.is_of(1) && entry.is_of(17) && !entry.is_of(2));
+            assert!(entry.is_of(1) && entry.is_of(16) && !entry.is_of(2));
+        }
+        for generation in 0..GENERATIONS {
+            let entry = Entry::<u8>::new(State::Warm, None, Life::default(), 0, generation);
+            let of = |other: &u32| entry.is_of(*other);
+            assert_eq!((0..GENERATIONS).filter(of).collect::<Vec<_>>(), [generation]);
+            assert_eq!((entry.state(), entry.slot()), (State::Warm, 0));
         }
     }
 
@@ -252,6 +265,19 @@ mod tests {
         assert_eq!(entry.life().deadline, 50);
         assert!(!entry.prolong(50, 90) && !entry.prolong(1, 90));
         assert_eq!(entry.life().deadline, DEAD);
+    }
+
+    #[test]
+    fn an_entry_is_settled_exactly_while_it_lives_and_a_touch_does_nothing() {
+        for (deadline, idle) in [(300, 0), (512, 512), (900, 512), (999, 512), (1000, 512), (40, 3)]
+        {
+            for now in 0..=1001 {
+                let entry = entry(deadline, idle);
+                let settled = entry.is_settled(now);
+                let nothing = entry.lives(now) && entry.touch(now) == Touched::Alive;
+                assert_eq!(settled, nothing, "deadline {deadline}, idle {idle}, now {now}");
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A deadline and a list of bases under loom: every order of what touches them, weak memory
 //! included.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --lib orders`. The entry and the list are the
-//! store's own; the map is the one that stands for dashmap. What needs more of the store than
-//! this is shuttle's (`tests/shuttle`).
+//! `RUSTFLAGS="--cfg loom" cargo test --release --lib orders`. The entry, the list and the
+//! map are the store's own. What needs more of the store than this is shuttle's
+//! (`tests/shuttle`).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -69,6 +69,7 @@ impl<V> Engine<V> {
     #[inline]
     pub(crate) fn get(&self, key: &Key, touch: Touch) -> Result<Option<Arc<V>>> {
         self.enter()?;
+        self.reads.begin();
         let now = self.now();
         let generation = self.generation();
         let found = self.map.read(key, |entry| {
@@ -76,7 +77,6 @@ impl<V> Engine<V> {
             (entry.is_settled(now) && entry.is_of(generation)).then(|| entry.value().cloned())
         });
         if let Some(Some(Some(value))) = found {
-            self.reads.hit();
             return Ok(Some(value));
         }
         self.get_unsettled(key, now, touch, found.is_none())
@@ -90,23 +90,25 @@ impl<V> Engine<V> {
         touch: Touch,
         absent: bool,
     ) -> Result<Option<Arc<V>>> {
-        let found = if absent {
-            if self.disk.is_none() { None } else { self.get_slow(key, now, touch)? }
-        } else {
-            let generation = self.generation();
-            match self.map.read(key, |entry| self.see(key, entry, now, generation, touch)) {
-                Some(Seen::Warm(value)) => Some(value),
-                Some(Seen::Gone) => None,
-                None | Some(Seen::Nothing) if self.disk.is_none() => None,
-                _ => self.get_slow(key, now, touch)?,
-            }
-        };
-        if found.is_some() {
-            self.reads.hit()
-        } else {
-            self.reads.miss()
+        let found = self.find(key, now, touch, absent);
+        match &found {
+            Ok(Some(_)) => {}
+            Ok(None) => self.reads.miss(),
+            Err(_) => self.reads.fail(),
         }
-        Ok(found)
+        found
+    }
+
+    fn find(&self, key: &Key, now: Tick, touch: Touch, absent: bool) -> Result<Option<Arc<V>>> {
+        if absent {
+            return self.get_slow(key, now, touch);
+        }
+        let generation = self.generation();
+        match self.map.read(key, |entry| self.see(key, entry, now, generation, touch)) {
+            Some(Seen::Warm(value)) => Ok(Some(value)),
+            Some(Seen::Gone) => Ok(None),
+            _ => self.get_slow(key, now, touch),
+        }
     }
 
     fn see(

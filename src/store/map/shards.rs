@@ -1,0 +1,86 @@
+//! The map itself: a lock for each part of the keys, held for one call, over that part's table.
+//!
+//! The parts are those of the stripes: writers of two stripes never meet here.
+
+use crate::hash::Seed;
+use crate::id::Key;
+use crate::store::map::Entry;
+use crate::store::map::table::{Spread, Table};
+use crate::sync::RwLock;
+
+/// Keeps two shards' locks out of one cache line, and of the pair that is fetched together.
+#[repr(align(128))]
+struct Shard<V>(RwLock<Table<Entry<V>>>);
+
+/// See [`super`].
+pub(crate) struct Map<V> {
+    shards: Box<[Shard<V>]>,
+    spread: Spread,
+}
+
+impl<V> Map<V> {
+    /// `shards` must be a power of two, at least two.
+    pub(crate) fn new(shards: usize, seed: Seed) -> Self {
+        let shard = |phase| Shard(RwLock::new(Table::new(phase)));
+        let bits = shards.trailing_zeros();
+        Map { shards: (0..shards).map(shard).collect(), spread: Spread { seed, bits } }
+    }
+
+    #[inline]
+    fn shard(&self, hash: u64) -> &RwLock<Table<Entry<V>>> {
+        match self.shards.get((hash >> (64 - self.spread.bits)) as usize) {
+            Some(shard) => &shard.0,
+            None => unreachable!("the number of shards is a power of two"),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.0.read().len()).sum()
+    }
+
+    /// Gives back memory that many endings have left free, of the shard of one stripe. Readers of
+    /// that shard wait meanwhile, so it is nothing for a writer to do on its way.
+    pub(crate) fn shrink(&self, index: usize) {
+        if let Some(shard) = self.shards.get(index) {
+            shard.0.write().shrink(self.spread);
+        }
+    }
+
+    /// Shows the entry of `key` to `look`, which must be short and must not come back here.
+    #[inline]
+    pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(&Entry<V>) -> R) -> Option<R> {
+        let hash = self.spread.seed.hash(key);
+        self.shard(hash).read().get(self.spread, hash, key).map(look)
+    }
+
+    /// The same for a change.
+    pub(crate) fn change<R>(
+        &self,
+        key: &Key,
+        change: impl FnOnce(&mut Entry<V>) -> R,
+    ) -> Option<R> {
+        let hash = self.spread.seed.hash(key);
+        self.shard(hash).write().get_mut(self.spread, hash, key).map(change)
+    }
+
+    /// Changes the entry of `key`, or puts the one that `make` returns.
+    pub(crate) fn upsert<R>(
+        &self,
+        key: Key,
+        change: impl FnOnce(&mut Entry<V>) -> R,
+        make: impl FnOnce() -> (Entry<V>, R),
+    ) -> R {
+        let hash = self.spread.seed.hash(&key);
+        self.shard(hash).write().upsert(self.spread, hash, key, change, make)
+    }
+
+    /// Takes the entry of `key` out if `condition` holds of it.
+    pub(crate) fn remove_if(
+        &self,
+        key: &Key,
+        condition: impl FnOnce(&Entry<V>) -> bool,
+    ) -> Option<Entry<V>> {
+        let hash = self.spread.seed.hash(key);
+        self.shard(hash).write().remove_if(self.spread, hash, key, condition)
+    }
+}
