@@ -81,9 +81,7 @@ impl<T> Table<T> {
                 if bucket.key == *key {
                     return bucket.value.as_ref();
                 }
-                if bucket.value.is_none() {
-                    return None;
-                }
+                bucket.value.as_ref()?;
             }
             if buckets.last().is_some_and(|last| spread.seed.hash(&last.key) > hash) {
                 return None;

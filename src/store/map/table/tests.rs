@@ -70,7 +70,7 @@ fn against_the_model(seed: u64, keys: &[Key], steps: usize) {
     let mut model = BTreeMap::new();
     for step in 0..steps {
         // It mostly grows, then it mostly shrinks, and again.
-        let rising = step / (steps / 4) % 2 == 0;
+        let rising = (step / (steps / 4)).is_multiple_of(2);
         let key = keys[dice.roll(keys.len() as u64) as usize];
         let hash = spread.seed.hash(&key);
         match dice.roll(10) {
