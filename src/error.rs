@@ -143,6 +143,11 @@ impl Error {
         self.kind() == ErrorKind::Corrupt
     }
 
+    /// What is stored cannot be read, and will not be.
+    pub(crate) fn is_damage(&self) -> bool {
+        self.is_corrupt() || self.is_decode()
+    }
+
     /// A file that should be there is not.
     pub(crate) fn is_missing(&self) -> bool {
         let source = self.0.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());

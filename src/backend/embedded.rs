@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::id::Key;
 use crate::log::Durability;
 use crate::metrics::Stats;
-use crate::store::{Class, Slots, Store};
+use crate::store::{Class, Need, Slots, Store};
 
 /// A [`Store`], whose changes are not waited for until [`Backend::reach`] is called.
 pub(crate) struct Embedded<V: Clone + Send + Sync + 'static>(Store<V>);
@@ -47,12 +47,13 @@ where
         decide: &'a mut (dyn FnMut(&mut Slots<V>) + Send),
     ) -> Work<'a, ()> {
         let engine = self.0.engine();
-        let class = match purpose {
-            Purpose::Add(key) => Class::New(key),
-            Purpose::Change => Class::Change,
-            Purpose::End => Class::Removal,
+        let (class, need) = match purpose {
+            Purpose::Add(key) => (Class::New(key), Need::Value),
+            Purpose::Change => (Class::Change, Need::Value),
+            Purpose::End => (Class::Removal, Need::Legible),
         };
-        let change = move || engine.transact(keys, decide, Some(Durability::Memory))?.wait();
+        let level = Some(Durability::Memory);
+        let change = move || engine.transact_with(keys, need, decide, level)?.wait();
         at_once_or(
             move |context| engine.poll_admit(class, context),
             move |admitted| admitted.and_then(|()| change()),
@@ -84,6 +85,10 @@ where
 
     fn records(&self) -> Records<V> {
         Box::new(self.0.iter())
+    }
+
+    fn legible(&self) -> Records<V> {
+        Box::new(self.0.iter_legible())
     }
 
     fn now(&self) -> Timestamp {

@@ -29,7 +29,8 @@ pub(crate) enum Purpose {
     Add(Key),
     /// It changes what is there.
     Change,
-    /// It ends something: always let through.
+    /// It ends something: always let through. What cannot be read is an empty slot, which can be
+    /// removed or replaced.
     End,
 }
 
@@ -73,6 +74,9 @@ pub(crate) trait Backend<V>: Send + Sync + 'static {
 
     /// Goes through all records, touching none and holding nothing up.
     fn records(&self) -> Records<V>;
+
+    /// The same, passing over what cannot be read.
+    fn legible(&self) -> Records<V>;
 
     /// The time as the store sees it.
     fn now(&self) -> Timestamp;

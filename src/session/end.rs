@@ -6,11 +6,10 @@ use crate::backend::{Purpose, block_on};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Key;
-use crate::limits::{RENEWALS_FOLLOWED_MAX, REVOCATION_MEMORY};
-use crate::record::expiry::Expiry;
+use crate::limits::RENEWALS_FOLLOWED_MAX;
 use crate::session::events::{End, EventKind};
 use crate::session::handle::Session;
-use crate::session::owner::unlist;
+use crate::session::owner::{remember, unlist};
 use crate::session::record::{Kind, Owned, Owner, Place, Record, owner_key};
 use crate::session::shared::{Shared, contended};
 use crate::session::state::Turn;
@@ -70,8 +69,9 @@ impl Session {
 
     /// One that cannot be read can be ended all the same.
     async fn end_unread(&self, why: End, error: Error) -> Result<()> {
-        let damaged = error.is_corrupt() || error.is_decode();
-        let Some(id) = self.0.presented.as_ref().filter(|_| damaged) else { return Err(error) };
+        let Some(id) = self.0.presented.as_ref().filter(|_| error.is_damage()) else {
+            return Err(error);
+        };
         let key = id.key();
         let ended = self.shared().backend.remove(&key).await?;
         {
@@ -120,7 +120,12 @@ impl Shared {
     /// Ends the session under `key`, or where a renewal has moved it to. False if there is none.
     pub(crate) async fn end(&self, mut key: Key) -> Result<bool> {
         for _ in 0..TRIES {
-            let Some(record) = self.backend.peek(&key).await? else { return Ok(false) };
+            let record = match self.backend.peek(&key).await {
+                // Neither its list nor the ids that follow it are known; they lead nowhere then.
+                Err(error) if error.is_damage() => return self.backend.remove(&key).await,
+                found => found?,
+            };
+            let Some(record) = record else { return Ok(false) };
             let body = match &record.0 {
                 Kind::Session(body) => body,
                 Kind::Moved(to) | Kind::Next(to) => {
@@ -167,7 +172,7 @@ impl Shared {
     ) -> Result<(usize, u64)> {
         let list = owner_key(subject);
         for _ in 0..TRIES {
-            let record = self.backend.peek(&list).await?;
+            let record = self.list_of(subject).await?;
             // After the list: a session that is moved from now on changes it.
             let keep = match keep {
                 Some(key) => Some(Place::from(self.follow(key).await?)),
@@ -204,7 +209,7 @@ impl Shared {
     pub(crate) async fn next_of(&self, places: &[Place]) -> Result<Vec<Key>> {
         let mut next = Vec::new();
         for place in places {
-            let record = self.backend.peek(&place.key()).await?;
+            let record = self.legible(&place.key()).await?;
             let body = record.as_ref().and_then(|record| record.session());
             next.extend(body.into_iter().flat_map(|body| &body.next).map(|place| place.key()));
         }
@@ -214,7 +219,7 @@ impl Shared {
     /// Where renewals have moved the session that was under `key`.
     async fn follow(&self, mut key: Key) -> Result<Key> {
         for _ in 0..RENEWALS_FOLLOWED_MAX {
-            let record = self.backend.peek(&key).await?;
+            let record = self.legible(&key).await?;
             match record.as_ref().map(|record| &record.0) {
                 Some(Kind::Moved(to) | Kind::Next(to)) => key = to.key(),
                 _ => break,
@@ -262,8 +267,6 @@ fn revoke_in(
     let ended = sessions.filter(|index| slots.get(*index).is_some()).count();
     (1..keys.len()).for_each(|index| slots.remove(index));
     let owner = Owner { generation, sessions: kept };
-    let until = now.after(REVOCATION_MEMORY);
-    let until = owner.ends().map_or(until, |ends| ends.max(until));
-    slots.insert(0, Record(Kind::Owner(owner)), Expiry::At(until));
+    remember(slots, 0, owner, now);
     Some((ended, generation))
 }

@@ -14,7 +14,7 @@ use crate::session::builder::SessionsBuilder;
 use crate::session::commit::Wish;
 use crate::session::events::{End, EventKind, SessionCounts};
 use crate::session::handle::Session;
-use crate::session::record::{Body, Record, SessionExpiry, owner_key};
+use crate::session::record::{Body, Record, SessionExpiry};
 use crate::session::shared::Shared;
 use crate::sync::atomic::Ordering;
 
@@ -123,7 +123,9 @@ impl Sessions {
         SessionList { sessions: self.clone(), records: self.0.backend.records() }
     }
 
-    /// The sessions in which this subject has logged in, in the order of the logins.
+    /// The sessions in which this subject has logged in, in the order of the logins. One that is
+    /// damaged is not among them. Costs by the number of its sessions; if the list of them is
+    /// damaged, it is made anew once, by looking at every record.
     ///
     /// # Errors
     /// Those of the store.
@@ -136,13 +138,12 @@ impl Sessions {
     /// # Errors
     /// As `list_of`.
     pub async fn list_of_async(&self, subject: impl AsRef<str>) -> Result<Vec<SessionInfo>> {
-        let backend = &self.0.backend;
-        let list = backend.peek(&owner_key(subject.as_ref())).await?;
+        let list = self.0.list_of(subject.as_ref()).await?;
         let places = list.as_ref().and_then(|record| record.owner());
         let mut found = Vec::new();
         for owned in places.into_iter().flat_map(|owner| &owner.sessions) {
             let key = owned.place.key();
-            let record = backend.peek(&key).await?;
+            let record = self.0.legible(&key).await?;
             if let Some(body) = record.as_ref().and_then(|record| record.session()) {
                 found.extend(self.0.info(key, body).await?);
             }
@@ -150,7 +151,7 @@ impl Sessions {
         Ok(found)
     }
 
-    /// Ends one session. False if there is none. On disk when it returns.
+    /// Ends one session, damaged or not. False if there is none. On disk when it returns.
     ///
     /// # Errors
     /// Those of the store.
@@ -172,7 +173,9 @@ impl Sessions {
     }
 
     /// Ends all sessions of a subject, and refuses its logins that are under way. Returns how many
-    /// have ended. Costs by the number of its sessions, not of all; on disk when it returns.
+    /// have ended: those that are damaged end too, uncounted. Costs by the number of its sessions,
+    /// not of all, unless the list of them is damaged: it is made anew then, by looking at every
+    /// record. On disk when it returns.
     ///
     /// # Errors
     /// Those of the store.

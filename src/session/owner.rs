@@ -1,8 +1,80 @@
-//! The list of one owner's sessions: kept in the same transactions as the sessions themselves.
+//! The list of one owner's sessions: kept in the same transactions as the sessions themselves, and
+//! made anew from them if it is damaged.
 
+use std::sync::Arc;
+
+use crate::backend::Purpose;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::id::Key;
+use crate::limits::REVOCATION_MEMORY;
 use crate::record::expiry::Expiry;
-use crate::session::record::{Kind, Place, Record};
+use crate::session::record::{Kind, Owned, Owner, Place, Record, owner_key};
+use crate::session::shared::Shared;
 use crate::store::Slots;
+
+impl Shared {
+    /// The list of a subject. One that is damaged is made anew by looking at every record: a list
+    /// without a session that lives would be one that no revocation ends.
+    pub(crate) async fn list_of(&self, subject: &str) -> Result<Option<Arc<Record>>> {
+        let key = owner_key(subject);
+        match self.backend.peek(&key).await {
+            Err(error) if error.is_damage() => {}
+            found => return found,
+        }
+        // Until the list can be read again no session of the subject begins or moves; one that
+        // ends meanwhile is listed in vain.
+        let mut found = Vec::new();
+        for record in self.backend.legible() {
+            let (key, record) = record?;
+            let body = record.session().filter(|body| body.subject() == Some(subject));
+            found.extend(body.map(|body| {
+                let at = body.owner.as_ref().map(|login| login.at);
+                (at, Owned { place: key.into(), ends: body.ends })
+            }));
+        }
+        found.sort_by_key(|(at, _)| *at);
+        let sessions = found.into_iter().map(|(_, owned)| owned).collect();
+        let now = self.now();
+        // More than was ever counted: a login under way may be one that was to be refused.
+        let generation = u64::try_from(now.as_millis()).unwrap_or(0).max(1);
+        let owner = Owner { generation, sessions };
+        self.transact(Purpose::End, &[key], |slots| {
+            slots.discard();
+            if slots.get(0).is_none() {
+                remember(slots, 0, owner.clone(), now);
+            }
+        })
+        .await?;
+        self.backend.peek(&key).await
+    }
+
+    /// The record of a key; one that cannot be read counts as none.
+    pub(crate) async fn legible(&self, key: &Key) -> Result<Option<Arc<Record>>> {
+        match self.backend.peek(key).await {
+            Err(error) if error.is_damage() => Ok(None),
+            found => found,
+        }
+    }
+
+    /// The same, and one that cannot be read ends.
+    pub(crate) async fn legible_or_end(&self, key: &Key) -> Result<Option<Arc<Record>>> {
+        match self.backend.peek(key).await {
+            Err(error) if error.is_damage() => {
+                self.backend.remove(key).await?;
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+}
+
+/// Stores a list that has been revoked, or may have been: that is remembered for a while, even if
+/// no session is left.
+pub(crate) fn remember(slots: &mut Slots<Record>, at: usize, owner: Owner, now: Timestamp) {
+    let until = now.after(REVOCATION_MEMORY).max(owner.ends().unwrap_or(now));
+    slots.insert(at, Record(Kind::Owner(owner)), Expiry::At(until));
+}
 
 /// Takes sessions out of the list in slot `at`.
 pub(crate) fn unlist(slots: &mut Slots<Record>, at: usize, places: &[Place]) {

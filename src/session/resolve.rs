@@ -95,13 +95,24 @@ impl Shared {
         let owner_at = keys.len();
         keys.extend(owner);
         let mut outcome = Promotion::Gone;
-        self.transact(Purpose::Change, &keys, |slots| {
+        let done = self.transact(Purpose::Change, &keys, |slots| {
             slots.discard();
             let at = owner.map(|_| owner_at);
             outcome = self.promote_in(slots, &keys, body, at);
-        })
-        .await?;
-        Ok(outcome)
+        });
+        match done.await {
+            Err(error) if error.is_damage() => {
+                for place in body.next.iter().filter(|place| place.key() != new) {
+                    self.legible_or_end(&place.key()).await?;
+                }
+                if let Some(subject) = body.subject() {
+                    self.list_of(subject).await?;
+                }
+                Ok(Promotion::Again)
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(outcome),
+        }
     }
 
     fn promote_in(

@@ -101,7 +101,7 @@ impl Session {
         drop(self.open()?);
         let shared = self.shared();
         let clears = shared.clears.load(Ordering::SeqCst);
-        let record = crate::backend::block_on(shared.backend.peek(&owner_key(subject)))?;
+        let record = crate::backend::block_on(shared.list_of(subject))?;
         let list = record.as_ref().and_then(|record| record.owner());
         let generation = list.map_or(0, |owner| owner.generation);
         let mut state = self.open()?;
@@ -205,18 +205,23 @@ impl Session {
         };
         plan.old = old.map(|old| plan.add(old.key));
         if let Some(subject) = owner {
-            let key = owner_key(subject);
-            let record = shared.backend.peek(&key).await?;
+            let record = shared.list_of(subject).await?;
             plan.seen = record.as_ref().and_then(|record| record.owner()).cloned();
-            plan.owner = Some(plan.add(key));
+            plan.owner = Some(plan.add(owner_key(subject)));
             self.look_through(&mut plan, old.map(|old| Place::from(old.key))).await?;
         }
-        plan.before =
-            had.filter(|had| owner != Some(had)).map(|subject| plan.add(owner_key(subject)));
+        if let Some(had) = had.filter(|had| owner != Some(had)) {
+            // So that it can be read.
+            shared.list_of(had).await?;
+            plan.before = Some(plan.add(owner_key(had)));
+        }
         // As they are now: since the request began there may have been a renewal.
         let ending: Vec<Place> =
             old.map(|old| Place::from(old.key)).into_iter().chain(plan.displaced.clone()).collect();
         let next = shared.next_of(&ending).await?;
+        for key in &next {
+            shared.legible_or_end(key).await?;
+        }
         let from = plan.keys.len();
         for key in ending.iter().map(|place| place.key()).chain(next) {
             if !plan.keys.contains(&key) {
@@ -233,7 +238,7 @@ impl Session {
         let list = plan.seen.iter().flat_map(|owner| &owner.sessions);
         let mut alive = Vec::new();
         for owned in list.filter(|owned| Some(owned.place) != own) {
-            let record = shared.backend.peek(&owned.place.key()).await?;
+            let record = shared.legible_or_end(&owned.place.key()).await?;
             if record.as_ref().is_some_and(|record| record.session().is_some()) {
                 alive.push(owned.place);
             } else {

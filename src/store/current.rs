@@ -29,6 +29,8 @@ pub(crate) enum Need {
     Doubt,
     /// Its value too.
     Value,
+    /// Its value too, where one that cannot be read counts as there and has none: to replace it.
+    Legible,
 }
 
 /// What a key holds.
@@ -69,7 +71,7 @@ impl<V> Engine<V> {
         need: Need,
     ) -> Result<(MutexGuard<'_, Stripe>, Current<V>)> {
         loop {
-            let fetched = self.fetch(key, need)?;
+            let (fetched, need) = self.fetch_or_doubt(key, need)?;
             let stripe = self.stripes.of(self.hash(key)).lock();
             if let Some(current) = self.settle(&stripe, key, need, fetched) {
                 return Ok((stripe, current));
@@ -83,6 +85,7 @@ impl<V> Engine<V> {
     pub(crate) fn lock_all(
         &self,
         keys: &[Key],
+        need: Need,
     ) -> Result<(Few<MutexGuard<'_, Stripe>>, Few<usize>, Few<Current<V>>)> {
         let of = |key: &Key| self.stripes.index(self.hash(key));
         let mut indices: Few<usize> = keys.iter().map(of).collect();
@@ -93,19 +96,30 @@ impl<V> Engine<V> {
         'again: loop {
             let mut fetched: Few<_> = Few::with_capacity(keys.len());
             for key in keys {
-                fetched.push(self.fetch(key, Need::Value)?);
+                fetched.push(self.fetch_or_doubt(key, need)?);
             }
             let guards: Few<_> =
                 indices.iter().map(|index| self.stripes.at(*index).lock()).collect();
             let mut currents: Few<_> = Few::with_capacity(keys.len());
-            for ((key, place), fetched) in keys.iter().zip(&places).zip(fetched) {
+            for ((key, place), (fetched, need)) in keys.iter().zip(&places).zip(fetched) {
                 let Some(stripe) = guards.get(*place) else { continue 'again };
-                let Some(current) = self.settle(stripe, key, Need::Value, fetched) else {
+                let Some(current) = self.settle(stripe, key, need, fetched) else {
                     continue 'again;
                 };
                 currents.push(current);
             }
             return Ok((guards, places, currents));
+        }
+    }
+
+    /// Fetches, and says what of `need` can be had.
+    fn fetch_or_doubt(&self, key: &Key, need: Need) -> Result<(Option<Fetched<V>>, Need)> {
+        if need != Need::Legible {
+            return Ok((self.fetch(key, need)?, need));
+        }
+        match self.fetch(key, Need::Value) {
+            Err(error) if error.is_damage() => Ok((self.fetch(key, Need::Doubt)?, Need::Doubt)),
+            fetched => Ok((fetched?, Need::Value)),
         }
     }
 

@@ -144,14 +144,26 @@ impl<V: Clone> Engine<V> {
         decide: impl FnOnce(&mut Slots<V>) -> R,
         level: Level,
     ) -> Result<Pending<'_, R>> {
+        self.transact_with(keys, Need::Value, decide, level)
+    }
+
+    /// The same; with [`Need::Legible`] what cannot be read is an empty slot, and stays what it is
+    /// unless something is decided of it.
+    pub(crate) fn transact_with<R>(
+        &self,
+        keys: &[Key],
+        need: Need,
+        decide: impl FnOnce(&mut Slots<V>) -> R,
+        level: Level,
+    ) -> Result<Pending<'_, R>> {
         self.enter()?;
         self.time.now_for_writing()?;
         check_keys(keys)?;
         if let [key] = keys {
-            return self.transact_one(key, decide, level);
+            return self.transact_one(key, need, decide, level);
         }
         let mut left: Few<Option<Arc<V>>> = Few::new();
-        let (mut guards, places, mut currents) = self.lock_all(keys)?;
+        let (mut guards, places, mut currents) = self.lock_all(keys, need)?;
         let epoch = self.time.epoch();
         let slots = currents.iter().map(|current| Slot {
             value: current.value.clone(),
@@ -195,10 +207,11 @@ impl<V: Clone> Engine<V> {
     fn transact_one<R>(
         &self,
         key: &Key,
+        need: Need,
         decide: impl FnOnce(&mut Slots<V>) -> R,
         level: Level,
     ) -> Result<Pending<'_, R>> {
-        let (mut stripe, mut current) = self.lock(key, Need::Value)?;
+        let (mut stripe, mut current) = self.lock(key, need)?;
         let deadline = self.time.epoch().time(current.life.deadline);
         let slot = Slot { value: current.value.clone(), deadline, decision: Decision::Keep };
         let mut slots = Slots { slots: smallvec![slot] };

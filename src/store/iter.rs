@@ -23,6 +23,15 @@ const SLICE: u32 = 1024;
 pub(crate) struct Walk {
     next: usize,
     keys: VecDeque<Key>,
+    lenient: bool,
+}
+
+impl Walk {
+    /// One that passes over what is damaged.
+    #[cfg(feature = "session")]
+    pub(crate) fn lenient() -> Self {
+        Walk { lenient: true, ..Walk::default() }
+    }
 }
 
 impl<V: Clone> Engine<V> {
@@ -37,12 +46,12 @@ impl<V: Clone> Engine<V> {
             }
             let index = walk.next;
             walk.next += 1;
-            walk.keys = self.keys_of(index)?.into();
+            walk.keys = self.keys_of(index, walk.lenient)?.into();
         }
     }
 
     /// All keys of a stripe that have an entry or a record, in the order of their hashes.
-    fn keys_of(&self, index: usize) -> Result<Vec<Key>> {
+    fn keys_of(&self, index: usize, lenient: bool) -> Result<Vec<Key>> {
         let mut keys: Vec<(u64, Key)> = Vec::new();
         let mut at = 0;
         loop {
@@ -67,6 +76,7 @@ impl<V: Clone> Engine<V> {
                         Step::Record if record.tombstone => {}
                         Step::Record => keys.push((record.hash, record.key)),
                         Step::Damaged(damage) if damage.lo > last => break,
+                        Step::Damaged(_) if lenient => {}
                         Step::Damaged(damage) => {
                             let error = Error::corrupt(
                                 "a block of the base is damaged; `merge` goes on without it",
@@ -87,8 +97,11 @@ impl<V: Clone> Engine<V> {
     pub(crate) fn next_session(&self, walk: &mut Walk) -> Result<Option<(Key, Arc<V>)>> {
         self.enter()?;
         while let Some(key) = self.next_key(walk)? {
-            if let Some(value) = self.get(&key, Touch::No)? {
-                return Ok(Some((key, value)));
+            match self.get(&key, Touch::No) {
+                Ok(Some(value)) => return Ok(Some((key, value))),
+                Ok(None) => {}
+                Err(error) if walk.lenient && error.is_damage() => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)

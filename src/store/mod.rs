@@ -51,6 +51,8 @@ pub use open::{Recovery, Salvage};
 pub use time::SuspectClock;
 
 pub(crate) use admit::Class;
+#[cfg(feature = "session")]
+pub(crate) use current::Need;
 use engine::Engine;
 #[cfg(feature = "session")]
 pub(crate) use engine::Inside;
@@ -267,6 +269,12 @@ impl<V: Clone + Send + Sync + 'static> Store<V> {
     /// met or not. Reads values without touching them.
     pub fn iter(&self) -> Iter<V> {
         Iter { store: self.clone(), walk: Walk::default(), failed: false }
+    }
+
+    /// The same, passing over what is damaged.
+    #[cfg(feature = "session")]
+    pub(crate) fn iter_legible(&self) -> Iter<V> {
+        Iter { store: self.clone(), walk: Walk::lenient(), failed: false }
     }
 
     /// Ends all sessions at once; the time it takes does not depend on how many there are.

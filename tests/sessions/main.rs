@@ -13,6 +13,7 @@
 
 mod cases;
 mod closures;
+mod damaged;
 mod failures;
 mod futures;
 mod lifetimes;
