@@ -80,7 +80,9 @@ impl SessionsBuilder {
         self.store(|store| store.durability(durability))
     }
 
-    /// What logouts, revocations and new ids wait for. Default: [`Durability::Power`].
+    /// What logouts, revocations, and logins that end an earlier id wait for. Default:
+    /// [`Durability::Power`]. A new session and an id that [renews](Self::renew_every) one end
+    /// nothing, and wait as what is saved does.
     pub fn removal_durability(self, durability: Durability) -> Self {
         self.store(|store| store.removal_durability(durability))
     }
@@ -107,7 +109,9 @@ impl SessionsBuilder {
     }
 
     /// Gives a session another id when its own is so old; at least a minute. The old one stays good
-    /// until the new one is first presented, and for a grace after that. Default: never.
+    /// until the new one is first presented, and for a grace after that. Default: never. The new one
+    /// lasts as what is saved does: a loss of power just after may leave a browser with an id that
+    /// is not known, and its user logs in again.
     pub fn renew_every(mut self, age: Duration) -> Self {
         self.renew_every = Some(age);
         self

@@ -78,6 +78,7 @@ impl Shared {
             data: Default::default(),
             flashes: Vec::new(),
             next: Vec::new(),
+            first: None,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::session::dict::Dict;
 use crate::session::record::{Body, Flash, SessionExpiry};
 
 /// See the module's text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Delta {
     /// Everything that was there went first.
     pub(crate) cleared: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Delta {
 }
 
 /// What a delta knows of a key.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) enum Known<'a> {
     Set(&'a str),
     Gone,

@@ -217,7 +217,7 @@ impl Shared {
     }
 
     /// Where renewals have moved the session that was under `key`.
-    async fn follow(&self, mut key: Key) -> Result<Key> {
+    pub(crate) async fn follow(&self, mut key: Key) -> Result<Key> {
         for _ in 0..RENEWALS_FOLLOWED_MAX {
             let record = self.legible(&key).await?;
             match record.as_ref().map(|record| &record.0) {

@@ -35,9 +35,12 @@ impl fmt::Debug for Sessions {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// What it is filed under. `key.fingerprint()` is for people; the key itself for
-    /// [`Sessions::revoke`].
+    /// What it is filed under, until it is given another id. `key.fingerprint()` is for people;
+    /// the key itself for [`Sessions::revoke`].
     pub key: Key,
+    /// What it is called whatever ids it is given: for [`Sessions::revoke_of`], in a page that is
+    /// looked at for longer than an id is good.
+    pub handle: Key,
     /// Who has logged in.
     pub subject: Option<String>,
     /// When it began.
@@ -56,6 +59,7 @@ impl fmt::Debug for SessionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionInfo")
             .field("key", &self.key)
+            .field("handle", &self.handle)
             .field("subject", &self.subject.as_ref().map(|_| "…"))
             .field("created", &self.created)
             .field("last_seen", &self.last_seen)
@@ -151,7 +155,9 @@ impl Sessions {
         Ok(found)
     }
 
-    /// Ends one session, damaged or not. False if there is none. On disk when it returns.
+    /// Ends one session, damaged or not. False if there is none: also if the session has been given
+    /// another id, by a login or longer ago than the grace of renewals;
+    /// [`revoke_of`](Self::revoke_of) finds it all the same. On disk when it returns.
     ///
     /// # Errors
     /// Those of the store.
@@ -170,6 +176,36 @@ impl Sessions {
         }
         self.0.reach_removal().await?;
         Ok(ended)
+    }
+
+    /// Ends the session of a subject that had this [`handle`](SessionInfo::handle), under whatever id
+    /// it is by now. False if the subject has no such session, though somebody else may. Costs by
+    /// the number of its sessions; on disk when it returns.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn revoke_of(&self, subject: impl AsRef<str>, handle: &Key) -> Result<bool> {
+        block_on(self.revoke_of_async(subject, handle))
+    }
+
+    /// See [`revoke_of`](Self::revoke_of).
+    ///
+    /// # Errors
+    /// As `revoke_of`.
+    pub async fn revoke_of_async(&self, subject: impl AsRef<str>, handle: &Key) -> Result<bool> {
+        let list = self.0.list_of(subject.as_ref()).await?;
+        let owner = list.as_ref().and_then(|record| record.owner());
+        for owned in owner.into_iter().flat_map(|owner| &owner.sessions) {
+            // Since the list was read it may have moved.
+            let key = self.0.follow(owned.place.key()).await?;
+            let record = self.0.legible(&key).await?;
+            let called = record.as_ref().and_then(|record| record.session()).map(|b| b.handle(key));
+            if called.unwrap_or(key) == *handle {
+                return self.revoke_async(&key).await;
+            }
+        }
+        self.0.reach_removal().await?;
+        Ok(false)
     }
 
     /// Ends all sessions of a subject, and refuses its logins that are under way. Returns how many
@@ -302,6 +338,7 @@ impl Shared {
         let last_seen = seen.map_or(body.saved, |seen| seen.max(body.saved)).min(self.now());
         Ok(Some(SessionInfo {
             key,
+            handle: body.handle(key),
             subject: body.subject().map(str::to_owned),
             created: body.created,
             last_seen,

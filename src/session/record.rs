@@ -41,7 +41,7 @@ impl fmt::Debug for Record {
 }
 
 /// See the module's text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Session(Body),
     Next(Place),
@@ -52,7 +52,7 @@ pub(crate) enum Kind {
 }
 
 /// A session's content and times.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Body {
     pub(crate) created: Timestamp,
     /// The absolute deadline: no expiry and no renewal goes beyond it.
@@ -69,10 +69,12 @@ pub(crate) struct Body {
     pub(crate) flashes: Vec<Flash>,
     /// Ids that were given out for this session and not yet presented.
     pub(crate) next: Vec<Place>,
+    /// Where it was before it had another id for the first time.
+    pub(crate) first: Option<Place>,
 }
 
 /// Who has logged in, and when.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Login {
     pub(crate) subject: Box<str>,
     pub(crate) at: Timestamp,
@@ -125,7 +127,7 @@ pub(crate) struct Owned {
 }
 
 /// A secret that counts once, as its digest or, where the server must show it, as it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct OneShot {
     pub(crate) salt: [u8; 16],
     pub(crate) digest: [u8; 32],
@@ -218,6 +220,11 @@ impl Body {
     pub(crate) fn size(&self) -> usize {
         let flashes: usize = self.flashes.iter().map(Flash::size).sum();
         BODY_BYTES + self.subject().map_or(0, str::len) + self.data.size() + flashes
+    }
+
+    /// What it is called whatever ids it is given, now that it is under `key`.
+    pub(crate) fn handle(&self, key: Key) -> Key {
+        self.first.map_or(key, Place::key)
     }
 
     pub(crate) fn subject(&self) -> Option<&str> {

@@ -139,6 +139,7 @@ impl Shared {
             return Promotion::Again;
         }
         body.next.retain(|place| *place != to);
+        body.first.get_or_insert(from);
         for (index, place) in keys.iter().enumerate().skip(2) {
             if Some(index) != owner && body.next.contains(&Place::from(*place)) {
                 slots.insert(index, Record(Kind::Next(to)), Expiry::At(body.ends));

@@ -306,6 +306,9 @@ impl Session {
         }
         (body.saved, body.renewed, body.told) = (now, now, now);
         body.next = Vec::new();
+        if let Some(old) = plan.old.filter(|_| continued).and_then(|at| plan.keys.get(at)) {
+            body.first.get_or_insert(Place::from(*old));
+        }
         let refuse = shared.settings.when_owner_full == WhenOwnerFull::Refuse;
         if refuse && !plan.displaced.is_empty() {
             return Outcome::Refused(owner_full(list.sessions.len()), Refusal::OwnerFull);

@@ -13,7 +13,7 @@ use crate::session::record::{BODY_BYTES, Body, Login, Record, SessionExpiry};
 use crate::session::resolve::Live;
 
 /// A new id that comes with the response.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Turn {
     /// Same session, another id.
     Cycle,
@@ -21,7 +21,7 @@ pub(crate) enum Turn {
 }
 
 /// A login as it was when it was asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct LoggingIn {
     pub(crate) subject: Box<str>,
     /// That of the owner's list.

@@ -374,3 +374,29 @@ fn nothing_is_left_of_an_owner_who_has_logged_out_everywhere() {
     }
     assert_eq!(sessions.stats().sessions, 0);
 }
+
+#[test]
+fn a_session_that_was_listed_is_revoked_under_whatever_id_it_is_by_now() {
+    let world = World::with(|builder| builder.renew_every(MINUTE));
+    let mut id = world.logged_in("ada");
+    let listed = world.sessions.list_of("ada").unwrap().remove(0);
+    assert_eq!((listed.key, listed.handle), (id.key(), id.key()));
+    for _ in 0..3 {
+        world.clock.advance(3 * MINUTE);
+        id = world.load(&id).save().unwrap().unwrap();
+        world.load(&id);
+    }
+    let again = world.load(&id);
+    again.login("ada").unwrap();
+    id = again.save().unwrap().unwrap();
+    world.clock.advance(3 * MINUTE);
+    let later = world.sessions.list_of("ada").unwrap().remove(0);
+    assert_eq!((later.key, later.handle), (id.key(), listed.handle));
+    assert!(!world.sessions.revoke(&listed.key).unwrap(), "the key is no longer that of anything");
+    assert!(!world.sessions.revoke_of("eve", &listed.handle).unwrap(), "it is not hers");
+    let other = world.logged_in("ada");
+    assert!(world.sessions.revoke_of("ada", &listed.handle).unwrap());
+    world.is_gone(&id);
+    world.load(&other);
+    assert!(!world.sessions.revoke_of("ada", &listed.handle).unwrap(), "ended twice");
+}
