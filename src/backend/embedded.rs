@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::id::Key;
 use crate::log::Durability;
 use crate::metrics::Stats;
-use crate::store::{Class, Slots, Store};
+use crate::store::{Admission, Class, Slots, Store};
 
 /// A [`Store`], whose changes are not waited for until [`Backend::reach`] is called.
 pub(crate) struct Embedded<V: Clone + Send + Sync + 'static>(Store<V>);
@@ -52,9 +52,10 @@ where
             Purpose::Change => Class::Change,
             Purpose::End => Class::Removal,
         };
+        let mut admission = Admission::new(class);
         let change = move || engine.transact(keys, decide, Some(Durability::Memory))?.wait();
         at_once_or(
-            move |context| engine.poll_admit(class, context),
+            move |context| engine.poll_admit(&mut admission, context),
             move |admitted| admitted.and_then(|()| change()),
         )
     }
