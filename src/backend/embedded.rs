@@ -65,7 +65,9 @@ where
     }
 
     fn clear(&self) -> Work<'_, ()> {
-        Work::done(self.0.clear())
+        // Not here: it may wait for a flush that is syncing.
+        let store = self.0.clone();
+        Work::Waiting(Box::pin(async move { store.clear_async().await }))
     }
 
     fn purge(&self) -> Work<'_, ()> {
