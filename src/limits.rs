@@ -56,7 +56,7 @@ pub(crate) const FLUSH_BYTES_DEFAULT: u64 = 32 << 20;
 pub(crate) const FLUSH_BACKLOG_FACTOR: u64 = 8;
 /// Last part of the allocated log space, kept for removals when the disk is full.
 pub(crate) const RESERVE_BYTES: u64 = 256 << 10;
-/// Longest that a blocking caller waits for room before it gets an error.
+/// Longest that a caller waits for room before it gets an error.
 pub(crate) const ADMIT_WAIT: Duration = Duration::from_secs(5);
 /// Default for how long written data may wait for its sync: one second.
 pub(crate) const SYNC_EVERY_DEFAULT: Duration = Duration::from_secs(1);

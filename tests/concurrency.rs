@@ -4,10 +4,12 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use sessile::{Builder, Durability, Expiry, Key, Store};
 use support::{Rng, Temp, key, within};
 
@@ -353,5 +355,51 @@ fn what_is_written_after_a_clear_is_not_swept_with_what_was_before() {
             done.store(true, Ordering::Relaxed);
             assert_eq!(wrong, None);
         });
+    });
+}
+
+thread_local! {
+    /// What values ask when they are dropped on this thread, and what they were told.
+    static ASKED: RefCell<Option<Store<Asking>>> = const { RefCell::new(None) };
+    static TOLD: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A value that calls its store when it is dropped.
+#[derive(Clone, Serialize, Deserialize)]
+struct Asking(u64);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let Some(store) = ASKED.with_borrow(Clone::clone) else { return };
+        // Needs the lock of the key's stripe.
+        let told = store.deadline(&key(1)).is_ok();
+        TOLD.with_borrow_mut(|all| all.push(told));
+    }
+}
+
+#[test]
+fn values_of_a_transaction_that_fails_are_dropped_without_its_locks() {
+    within(LIMIT, || {
+        let store = Store::<Asking>::builder().in_memory().unwrap();
+        for number in 1..3 {
+            store.insert(key(number), Asking(number)).unwrap();
+        }
+        let never = Expiry::After(Duration::ZERO);
+        for keys in [&[key(1)][..], &[key(1), key(2)]] {
+            ASKED.set(Some(store.clone()));
+            let refused = store.transact(keys, |slots| slots.set_with(0, Asking(3), never));
+            assert!(refused.unwrap_err().is_config());
+            assert_eq!(TOLD.take(), [true], "{} keys", keys.len());
+            let panic = std::panic::AssertUnwindSafe(|| {
+                store.transact(keys, |slots| {
+                    slots.set(0, Asking(4));
+                    panic!("on purpose");
+                })
+            });
+            assert!(std::panic::catch_unwind(panic).is_err());
+            assert_eq!(TOLD.take(), [true], "{} keys, a panic", keys.len());
+            ASKED.set(None);
+        }
+        assert_eq!(store.peek(&key(1)).unwrap().unwrap().0, 1);
     });
 }

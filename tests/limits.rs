@@ -5,11 +5,17 @@
 
 mod support;
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use sessile::testing::ManualClock;
-use sessile::{Background, Builder, Expiry, Store, WhenFull};
-use support::{Temp, key};
+use sessile::{Background, Builder, Durability, Expiry, Store, WhenFull};
+use support::faulty::{Call, Faults, FaultyFs};
+use support::{Temp, key, within};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -53,4 +59,57 @@ fn a_store_may_be_larger_than_its_memory() {
         assert_eq!(store.get(&key(number)).unwrap().unwrap().len(), 20_000);
     }
     assert!(store.stats().memory_bytes < 2 << 20, "{:?}", store.stats());
+}
+
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Told so, that is: nobody polls it in between.
+#[test]
+fn a_future_that_waits_for_room_gives_up_when_a_call_would() {
+    within(Duration::from_secs(60), || {
+        let (temp, faults, clock) = (Temp::new(), Faults::new(), ManualClock::new());
+        let store = Store::<String>::builder().clock(clock.clone());
+        let store = store.open_fs(FaultyFs::open(temp.path(), &faults)).unwrap();
+        let ((reached, seen), (open, gate)) = (channel(), channel::<()>());
+        faults.fail(move |call, name| {
+            if call == Call::Write && name.starts_with("log.") {
+                let _ = reached.send(());
+                let _ = gate.recv();
+            }
+            false
+        });
+        let writer = {
+            let store = store.clone();
+            std::thread::spawn(move || store.insert(key(0), "held up".into()))
+        };
+        // From now on nothing leaves the log's buffer.
+        seen.recv().unwrap();
+        let memory = store.at(Durability::Memory);
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = Waker::from(woken.clone());
+        let poll = |future: Pin<&mut dyn Future<Output = sessile::Result<()>>>| {
+            future.poll(&mut Context::from_waker(&waker))
+        };
+        let mut waiting = (1..1000)
+            .map(|number| Box::pin(memory.insert_async(key(number), "x".repeat(60_000))))
+            .find_map(|mut future| poll(future.as_mut()).is_pending().then_some(future))
+            .expect("there is always room");
+        clock.advance(Duration::from_millis(4900));
+        assert!(woken.0.swap(0, Ordering::SeqCst) > 0, "it was not told");
+        assert!(poll(waiting.as_mut()).is_pending(), "too soon");
+        clock.advance(Duration::from_millis(200));
+        assert!(woken.0.load(Ordering::SeqCst) > 0, "it was not told");
+        match poll(waiting.as_mut()) {
+            Poll::Ready(Err(error)) => assert!(error.is_full() && !error.is_unknown(), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        drop(open);
+        writer.join().unwrap().unwrap();
+    });
 }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::id::Key;
 use crate::log::Durability;
 use crate::metrics::Stats;
-use crate::store::{Class, Need, Slots, Store};
+use crate::store::{Admission, Class, Need, Slots, Store};
 
 /// A [`Store`], whose changes are not waited for until [`Backend::reach`] is called.
 pub(crate) struct Embedded<V: Clone + Send + Sync + 'static>(Store<V>);
@@ -52,10 +52,11 @@ where
             Purpose::Change => (Class::Change, Need::Value),
             Purpose::End => (Class::Removal, Need::Legible),
         };
+        let mut admission = Admission::new(class);
         let level = Some(Durability::Memory);
         let change = move || engine.transact_with(keys, need, decide, level)?.wait();
         at_once_or(
-            move |context| engine.poll_admit(class, context),
+            move |context| engine.poll_admit(&mut admission, context),
             move |admitted| admitted.and_then(|()| change()),
         )
     }
@@ -65,7 +66,9 @@ where
     }
 
     fn clear(&self) -> Work<'_, ()> {
-        Work::done(self.0.clear())
+        // Not here: it may wait for a flush that is syncing.
+        let store = self.0.clone();
+        Work::Waiting(Box::pin(async move { store.clear_async().await }))
     }
 
     fn purge(&self) -> Work<'_, ()> {

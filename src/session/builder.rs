@@ -95,7 +95,8 @@ impl SessionsBuilder {
 
     /// Options of the store underneath: memory, files, clock. `max_value_bytes` is the limit of one
     /// session, flash messages and subject included: in memory and on disk the same, whatever the
-    /// codec makes of it. In memory what `max_memory` counts is the size of the sessions.
+    /// codec makes of it. In memory what `max_memory` counts is the size of the sessions, and
+    /// `when_full` must stay as it is: the lists of owners may not be evicted.
     ///
     /// ```
     /// let sessions = sessile::session::Sessions::builder()
@@ -195,6 +196,13 @@ impl SessionsBuilder {
     }
 
     fn validate(&self) -> Result<()> {
+        if self.store.ends_what_lives() {
+            return Err(Error::config(
+                "`when_full` of the store is `EvictNearestDeadline`, which would end the lists of \
+                 owners too, and nobody could revoke their sessions; leave it at `Refuse` and set \
+                 `anonymous_idle` or `max_sessions`, so that visitors do not fill the store",
+            ));
+        }
         if let Some(idle) = self.anonymous_idle {
             check("anonymous_idle", idle)?;
         }

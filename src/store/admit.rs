@@ -35,6 +35,20 @@ pub(crate) enum Class {
     Removal,
 }
 
+/// A write that waits for room as a future.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    class: Class,
+    /// When it first found none, by the clock that counts from the machine's start.
+    since: Option<u64>,
+}
+
+impl Admission {
+    pub(crate) fn new(class: Class) -> Self {
+        Admission { class, since: None }
+    }
+}
+
 /// Why a write cannot begin.
 enum Obstacle {
     /// It is being dealt with.
@@ -75,21 +89,37 @@ impl<V: Clone> Engine<V> {
         log.buffered() <= BUFFER_BYTES_MAX && !backlog && !self.is_over_memory()
     }
 
-    /// The same as a poll.
-    pub(crate) fn poll_admit(&self, class: Class, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(log) = self.log() else {
+    /// The same as a poll, its time counted from the first that finds no room. Blocks where nobody
+    /// else would make room.
+    pub(crate) fn poll_admit(
+        &self,
+        admission: &mut Admission,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let class = admission.class;
+        let Some(disk) = self.disk.as_ref().filter(|disk| !disk.is_threadless()) else {
             return Poll::Ready(self.admit(class));
         };
         match self.obstacle(class) {
             Err(error) => return Poll::Ready(Err(error)),
             Ok(None) => return Poll::Ready(Ok(())),
-            Ok(Some(_)) => log.event().register(context.waker()),
+            Ok(Some(_)) => {
+                disk.log.event().register(context.waker());
+                disk.waits.register(context.waker());
+            }
         }
-        log.want(Durability::Process);
+        disk.log.want(Durability::Process);
         match self.obstacle(class) {
             Err(error) => Poll::Ready(Err(error)),
             Ok(None) => Poll::Ready(Ok(())),
-            Ok(Some(_)) => Poll::Pending,
+            Ok(Some(reason)) => {
+                let now = self.time.clock().boot_ms();
+                let since = *admission.since.get_or_insert(now);
+                if u128::from(now.saturating_sub(since)) < ADMIT_WAIT.as_millis() {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(self.refuse(reason)))
+            }
         }
     }
 

@@ -162,7 +162,8 @@ where
         self
     }
 
-    /// What a store in memory does when it is full. Default: refuse.
+    /// What a store in memory does when it is full. Default: refuse, which is all that there is
+    /// under sessions.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
@@ -270,6 +271,12 @@ where
     #[cfg(feature = "session")]
     pub(crate) fn value_limit(&self) -> usize {
         self.max_value_bytes
+    }
+
+    /// See [`when_full`](Self::when_full).
+    #[cfg(feature = "session")]
+    pub(crate) fn ends_what_lives(&self) -> bool {
+        self.when_full == WhenFull::EvictNearestDeadline
     }
 
     /// What a value weighs in `max_memory`'s account, in bytes, instead of its encoded size.

@@ -15,6 +15,7 @@ use crate::hash::Seed;
 use crate::id::Key;
 use crate::limits::{CLOCK_AHEAD_MAX, FLUSH_BACKLOG_FACTOR, LIFETIME_MAX};
 use crate::log::Log;
+use crate::log::event::Event;
 use crate::log::manifest::{BaseEntry, Manifest, PublishError, STILL_RUNNING};
 use crate::log::segment::Encoding;
 use crate::metrics::RecoveryStats;
@@ -88,6 +89,8 @@ pub(crate) struct Disk {
     /// When this run began.
     pub(crate) opened: Tick,
     pub(crate) background_error: Mutex<Option<Error>>,
+    /// Futures that wait for room: told from time to time, so that they give up.
+    pub(crate) waits: Event,
     /// Nobody works in the background; callers do it all.
     threadless: bool,
     flush_wanted: (Sender<()>, Receiver<()>),
@@ -155,6 +158,7 @@ impl Disk {
             inherited_mark: parts.inherited_mark,
             opened: parts.opened,
             background_error: Mutex::new(None),
+            waits: Event::default(),
             threadless: parts.threadless,
             flush_wanted: bounded(1),
             merge_wanted: bounded(1),

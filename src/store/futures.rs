@@ -6,14 +6,15 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::id::Key;
 use crate::record::expiry::Expiry;
-use crate::store::admit::Class;
+use crate::store::admit::{Admission, Class};
 use crate::store::offload::offload;
 use crate::store::{Slots, Store};
 
 /// The twins that wait as futures. Dropping one undoes nothing that has begun.
 impl<V: Clone + Send + Sync + 'static> Store<V> {
     async fn admit_async(&self, class: Class) -> Result<()> {
-        poll_fn(|context| self.engine().poll_admit(class, context)).await
+        let mut admission = Admission::new(class);
+        poll_fn(|context| self.engine().poll_admit(&mut admission, context)).await
     }
 
     /// See [`insert`](Self::insert).

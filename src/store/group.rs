@@ -162,15 +162,20 @@ impl<V: Clone> Engine<V> {
         if let [key] = keys {
             return self.transact_one(key, need, decide, level);
         }
+        // Declared before the guards, and so dropped after them, also on an error and in a panic:
+        // a user's `Drop` runs without the locks.
         let mut left: Few<Option<Arc<V>>> = Few::new();
-        let (mut guards, places, mut currents) = self.lock_all(keys, need)?;
+        let mut slots;
+        let mut currents;
+        let (mut guards, places);
+        (guards, places, currents) = self.lock_all(keys, need)?;
         let epoch = self.time.epoch();
-        let slots = currents.iter().map(|current| Slot {
+        let shown = currents.iter().map(|current| Slot {
             value: current.value.clone(),
             deadline: epoch.time(current.life.deadline),
             decision: Decision::Keep,
         });
-        let mut slots = Slots { slots: slots.collect() };
+        slots = Slots { slots: shown.collect() };
         let inside = Inside::enter();
         let result = decide(&mut slots);
         for (index, (slot, current)) in slots.slots.iter_mut().zip(&mut currents).enumerate() {
@@ -211,13 +216,17 @@ impl<V: Clone> Engine<V> {
         decide: impl FnOnce(&mut Slots<V>) -> R,
         level: Level,
     ) -> Result<Pending<'_, R>> {
-        let (mut stripe, mut current) = self.lock(key, need)?;
+        // As above: dropped after the guard.
+        let mut left = None;
+        let mut slots;
+        let mut current;
+        let mut stripe;
+        (stripe, current) = self.lock(key, need)?;
         let deadline = self.time.epoch().time(current.life.deadline);
         let slot = Slot { value: current.value.clone(), deadline, decision: Decision::Keep };
-        let mut slots = Slots { slots: smallvec![slot] };
+        slots = Slots { slots: smallvec![slot] };
         let inside = Inside::enter();
         let result = decide(&mut slots);
-        let mut left = None;
         if let Some(slot) = slots.slots.first_mut() {
             left = self.keep_going(&mut stripe, key, &mut current, slot)?;
         }

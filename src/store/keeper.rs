@@ -124,6 +124,7 @@ fn time_loop<V: Clone>(engine: &Engine<V>, stopped: &Receiver<()>) {
 fn time_round<V: Clone>(engine: &Engine<V>, turn: u64) {
     engine.shrink_one(turn);
     engine.time.advance();
+    engine.tell_who_waits();
     let clock = engine.time.clock();
     let began = clock.boot_ms();
     let complete = engine.turn(|| clock.boot_ms().saturating_sub(began) > WHEEL_MS);
@@ -198,6 +199,13 @@ impl<V: Clone> Engine<V> {
         }
     }
 
+    /// Futures that wait for room look whether their time is over.
+    fn tell_who_waits(&self) {
+        if let Some(disk) = &self.disk {
+            disk.waits.notify();
+        }
+    }
+
     fn has_no_bases(&self) -> bool {
         self.disk.as_ref().is_none_or(|disk| disk.bases().layers.is_empty())
     }
@@ -232,6 +240,7 @@ impl<V: Clone + Send + Sync> Listener for Engine<V> {
         if self.closed.load(Ordering::Acquire) {
             return;
         }
+        self.tell_who_waits();
         self.look_at_all_due();
         self.log_returned();
         self.sweep(usize::MAX);

@@ -50,6 +50,8 @@ pub use group::Slots;
 pub use open::{Recovery, Salvage};
 pub use time::SuspectClock;
 
+#[cfg(feature = "session")]
+pub(crate) use admit::Admission;
 pub(crate) use admit::Class;
 #[cfg(feature = "session")]
 pub(crate) use current::Need;

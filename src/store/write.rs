@@ -96,16 +96,23 @@ impl<V: Clone> Engine<V> {
         self.enter()?;
         let now = self.time.now_for_writing()?;
         let level = self.write_level(level);
+        // Declared before the guard, and so dropped after it, whatever happens: a user's `Drop` runs
+        // without the lock.
         let mut left = None;
-        let (mut stripe, mut current) = self.lock(&key, Need::Value)?;
+        let value;
+        let mut copy;
+        let mut current;
+        let mut stripe;
+        (stripe, current) = self.lock(&key, Need::Value)?;
         let life = Life { deadline: current.life.touched(now), ..current.life };
         let ended = |lsn| Ok(Pending::new(self.log(), lsn, level, None));
-        let Some(value) = current.value.take() else { return ended(current.lsn) };
+        let Some(found) = current.value.take() else { return ended(current.lsn) };
+        value = found;
         if !self.prolong(&mut stripe, &key, &mut current, life.deadline, &mut left) {
             return ended(current.lsn);
         }
         let inside = Inside::enter();
-        let mut copy = V::clone(&value);
+        copy = V::clone(&value);
         let result = change(&mut copy);
         // A closure that takes longer than the idle time lets it end.
         let in_time = self.now() < life.deadline

@@ -16,6 +16,7 @@ impl Session {
         if let Some(token) = self.known_token()? {
             return token.masked();
         }
+        drop(self.open()?);
         let drawn = Token::new()?;
         let token = self.update_text(CSRF_TOKEN, |text| {
             let token = text.and_then(parse).unwrap_or_else(|| drawn.clone());

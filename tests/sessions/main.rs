@@ -26,6 +26,7 @@ mod renewal;
 mod request;
 mod rules;
 mod statements;
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;

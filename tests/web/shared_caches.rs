@@ -146,9 +146,12 @@ fn r13_a_cookie_that_is_taken_away_varies_and_is_not_stored() {
         let app = app(*call, StatusCode::OK);
         let becomes = if *bare == Set { Set } else { Removed };
         let dead = format!("__Host-sid={}", "A".repeat(32));
-        for dead in [&*dead, "__Host-sid=short", "__Host-sid=a; __Host-sid=b"] {
+        for dead in [&*dead, "__Host-sid=short"] {
             not_shared(&ask(&app, Some(dead)), becomes, &format!("{name}, {dead}"));
         }
+        // Of two, one may be good.
+        let two = "__Host-sid=a; __Host-sid=b";
+        not_shared(&ask(&app, Some(two)), *bare, &format!("{name}, {two}"));
     }
 }
 

@@ -131,6 +131,7 @@ fn renewed(meddle: impl FnOnce(Body, Key) -> Option<Meddle>) -> (Shared, Key, Ke
         data: Default::default(),
         flashes: Vec::new(),
         next: vec![place],
+        first: None,
     };
     put(&store, old, Kind::Session(body.clone()));
     put(&store, new, Kind::Next(Place::from(old)));
