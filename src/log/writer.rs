@@ -414,7 +414,8 @@ impl Log {
         let mut writer = self.writer.lock();
         let gone = |(number, _): &(u64, u64)| self.fs.remove(&Kind::Log.name(*number)).is_ok();
         writer.sealed.retain(|segment| segment.1 > cut || !gone(segment));
-        if writer.current.is_none() && self.durable() >= cut {
+        // What was closed may hold frames after `cut` that no sync has covered yet.
+        if writer.current.is_none() && self.durable() >= writer.position.lsn {
             // An open file keeps its space even when its name is gone.
             self.unsynced.lock().files.clear();
         }
