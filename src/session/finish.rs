@@ -72,16 +72,25 @@ impl Session {
         self.carry_out_at_once(plan)
             .map_err(Rest::Plan)?
             .map_err(|error| Rest::Done(Err(error)))?;
-        let mut state = self.state();
-        match state.wait {
+        let (wait, waits) = {
+            let state = self.state();
+            (state.wait, state.waits)
+        };
+        match wait {
             None => {}
             // What is to be on disk is waited for by a future that can be woken.
             Some(level) if level > Durability::Process => return Err(Rest::Done(Ok(()))),
             Some(level) => match self.shared().backend.reach(level) {
-                Work::Done(Some(Ok(()))) => state.wait = None,
+                Work::Done(Some(Ok(()))) => {}
                 _ => return Err(Rest::Done(Ok(()))),
             },
         }
+        let mut state = self.state();
+        if state.waits != waits {
+            // A clone has done something since.
+            return Err(Rest::Done(Ok(())));
+        }
+        state.wait = None;
         let now = self.shared().now();
         Ok(self.finished(&mut state, now, None))
     }
