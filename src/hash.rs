@@ -63,6 +63,7 @@ impl fmt::Debug for Seed {
     }
 }
 
+#[inline]
 fn halves(bytes: [u8; 16]) -> [u64; 2] {
     let word = u128::from_le_bytes(bytes);
     [word as u64, (word >> 64) as u64]

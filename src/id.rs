@@ -47,6 +47,7 @@ impl Key {
         self.0
     }
 
+    #[inline]
     pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }

@@ -31,6 +31,7 @@ thread_local! {
 static NEXT_SLOT: AtomicUsize = AtomicUsize::new(0);
 
 impl Reads {
+    #[inline]
     fn slot(&self) -> Option<&Slot> {
         let mut index = SLOT.get();
         if index == usize::MAX {
@@ -40,6 +41,7 @@ impl Reads {
         self.0.get(index)
     }
 
+    #[inline]
     fn add(&self, counter: impl FnOnce(&Slot) -> &AtomicU64) {
         // Load and store instead of an atomic addition: two threads that share a slot may lose a
         // count, and a read stays free of locked instructions.
@@ -49,6 +51,7 @@ impl Reads {
     }
 
     /// A read begins.
+    #[inline]
     pub(crate) fn begin(&self) {
         self.add(|slot| &slot.begun);
     }

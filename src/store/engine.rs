@@ -126,6 +126,7 @@ impl Inside {
 
     /// # Errors
     /// `is_reentrant`, inside a closure.
+    #[inline]
     pub(crate) fn check() -> Result<()> {
         if INSIDE.with(Cell::get) { Err(Error::reentrant()) } else { Ok(()) }
     }
@@ -201,6 +202,7 @@ impl<V> Engine<V> {
     ///
     /// # Errors
     /// From inside a closure; after `close`.
+    #[inline]
     pub(crate) fn enter(&self) -> Result<()> {
         Inside::check()?;
         if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }

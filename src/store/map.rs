@@ -76,6 +76,7 @@ impl<V> Entry<V> {
         self.place = pack(self.place.get() & !(3 << SLOT_BITS) | (state as u32) << SLOT_BITS);
     }
 
+    #[inline]
     pub(crate) fn is_of(&self, generation: u32) -> bool {
         self.place.get() >> GENERATION_SHIFT == mark(generation) >> GENERATION_SHIFT
     }
@@ -193,6 +194,7 @@ impl<V> Entry<V> {
 }
 
 /// The generation's bits of a place: never none.
+#[inline]
 fn mark(generation: u32) -> u32 {
     (generation % GENERATIONS + 1) << GENERATION_SHIFT
 }
@@ -217,6 +219,7 @@ pub(crate) enum Touched {
 
 /// The least that a touch moves a deadline by: a session that is read thousands of times a second
 /// is written to a few times.
+#[inline]
 fn least_move(idle: Tick) -> Tick {
     (idle >> 8).max(1)
 }

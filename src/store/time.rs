@@ -76,6 +76,7 @@ impl Time {
     }
 
     /// The published tick.
+    #[inline]
     pub(crate) fn now(&self) -> Tick {
         self.now.load(Ordering::Relaxed)
     }
