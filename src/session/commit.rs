@@ -248,6 +248,7 @@ impl Session {
 
     /// A new session for a visitor who has none.
     async fn create(&self) -> Result<()> {
+        self.check_barred()?;
         let shared = self.shared();
         let delta = self.state().delta.clone();
         let full = shared.settings.anonymous_max;
@@ -290,6 +291,19 @@ impl Session {
         }
         shared.tell(EventKind::Created, Some(id.key()));
         Ok(())
+    }
+
+    /// # Errors
+    /// `is_config`, before anything is stored, where the browser could not bring its id back.
+    pub(crate) fn check_barred(&self) -> Result<()> {
+        if !self.0.barred {
+            return Ok(());
+        }
+        self.shared().refused(Refusal::PlainHttp);
+        Err(Error::config(
+            "a cookie for development, over a connection that is not local: serve over HTTPS with \
+             the default cookie, or acknowledge it with `allow_plain_http`",
+        ))
     }
 
     /// There is a new session with `saved` in it, and the browser is to learn its id; unless a clone

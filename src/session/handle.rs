@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) presented: Option<Id>,
     /// The browser has a cookie of ours, good or not.
     pub(crate) has_cookie: bool,
+    /// The browser may not be given a cookie, so that a session that began would be lost at once.
+    pub(crate) barred: bool,
     pub(crate) state: Mutex<State>,
 }
 
@@ -71,7 +73,14 @@ impl fmt::Debug for Session {
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, presented: Option<Id>, has_cookie: bool) -> Self {
         let state = Mutex::new(State::default());
-        Session(Arc::new(Inner { shared, presented, has_cookie, state }))
+        Session(Arc::new(Inner { shared, presented, has_cookie, barred: false, state }))
+    }
+
+    /// That of a visitor who may not be given a cookie: it is never stored.
+    #[cfg(feature = "tower")]
+    pub(crate) fn barred(shared: Arc<Shared>) -> Self {
+        let (presented, state) = (None, Mutex::new(State::default()));
+        Session(Arc::new(Inner { shared, presented, has_cookie: false, barred: true, state }))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
