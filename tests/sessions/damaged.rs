@@ -1,11 +1,14 @@
 //! Records that cannot be read: they keep nobody in, and nobody out.
 
 use std::fs;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use sessile::session::{Sessions, SessionsBuilder};
 use sessile::testing::ManualClock;
 use sessile::{Error, Id};
 
+use crate::futures::by_hand as wait;
 use crate::support::Temp;
 use crate::{MINUTE, logged_in};
 
@@ -102,6 +105,43 @@ fn a_damaged_session_keeps_its_owner_neither_from_a_list_nor_from_a_login() {
     assert!(damaged.lives(&new) && damaged.good.iter().all(|id| damaged.lives(id)));
     assert_eq!(damaged.sessions.list_of("ada").unwrap().len(), damaged.good.len() + 1);
     assert!(!damaged.lives(&damaged.bad[0]), "what nobody can read has ended with the login");
+}
+
+#[test]
+fn a_walk_goes_on_behind_what_is_damaged_and_tells_of_it() {
+    let damaged = Damaged::session();
+    let (good, bad): (Vec<_>, Vec<_>) = damaged.sessions.list().partition(Result::is_ok);
+    assert!(!bad.is_empty() && bad.len() <= 1 + damaged.bad.len(), "{} errors", bad.len());
+    let mut met: Vec<_> = good.into_iter().map(|info| info.unwrap().key).collect();
+    let count = met.len();
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met.len(), count, "one is met twice");
+    assert!(damaged.good.iter().all(|id| met.contains(&id.key())));
+    // A block has some dozen records, and there are 2000.
+    assert!((1900..2008).contains(&count), "{count}");
+    let failed = damaged.sessions.counts().failed;
+    assert_eq!(damaged.sessions.count().unwrap(), count as u64);
+    assert_eq!(damaged.sessions.counts().failed - failed, bad.len() as u64);
+    damaged.sessions.close().unwrap();
+    let closed: Vec<_> = damaged.sessions.list().take(2).collect();
+    assert!(closed.len() == 1 && closed[0].as_ref().is_err_and(Error::is_closed));
+}
+
+/// A future that looked through all records itself would be ready at once, every time.
+#[test]
+fn a_damaged_list_is_made_anew_beside_the_thread_that_waits() {
+    let waited = (0..3).any(|_| {
+        let damaged = Damaged::list();
+        let mut listing = pin!(damaged.sessions.list_of_async("ada"));
+        let polled = listing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let waits = polled.is_pending();
+        if waits {
+            assert_eq!(wait(listing).unwrap().len(), damaged.good.len());
+        }
+        waits
+    });
+    assert!(waited);
 }
 
 #[test]

@@ -70,10 +70,6 @@ impl Backend<Record> for Meddler {
         self.store.records()
     }
 
-    fn legible(&self) -> Records<Record> {
-        self.store.legible()
-    }
-
     fn now(&self) -> Timestamp {
         self.store.now()
     }
