@@ -404,6 +404,10 @@ impl Session {
         // An id that was given out long ago and never presented makes room.
         let surplus = seen.next.len() + 1 > crate::limits::NEXT_IDS_MAX;
         let oldest = seen.next.first().filter(|_| surplus).map(|place| place.key());
+        if let Some(key) = &oldest {
+            // It goes in any case, read or unread.
+            shared.legible_or_end(key).await?;
+        }
         let keys: Vec<Key> = [live.key, id.key()].into_iter().chain(oldest).collect();
         let (mut result, mut shown) = (Ok(false), Shown::default());
         let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {

@@ -28,6 +28,16 @@ struct Damaged {
 impl Damaged {
     /// `damage` finds what is to be damaged in the bytes of a base.
     fn new(count: usize, damage: impl Fn(&[u8], &[Id]) -> Vec<usize>) -> Damaged {
+        Damaged::after(count, |_, _, _| None, damage)
+    }
+
+    /// The same after something else was done with them; an id that it has given out is the last of
+    /// those that `damage` is told.
+    fn after(
+        count: usize,
+        act: impl FnOnce(&Sessions, &ManualClock, &[Id]) -> Option<Id>,
+        damage: impl Fn(&[u8], &[Id]) -> Vec<usize>,
+    ) -> Damaged {
         let (temp, clock) = (Temp::new(), ManualClock::new());
         let open = |temp: &Temp| {
             let clock = clock.clone();
@@ -46,12 +56,14 @@ impl Damaged {
         marked.insert("mark", MARK).unwrap();
         marked.save().unwrap();
         drop(marked);
+        let given = act(&sessions, &clock, &ids);
         sessions.close().unwrap();
         drop(sessions);
         let mut hits = 0;
         for name in temp.names("base.") {
             let path = temp.path().join(&name);
             let mut bytes = fs::read(&path).unwrap();
+            let ids: Vec<Id> = ids.iter().chain(&given).cloned().collect();
             for at in damage(&bytes, &ids) {
                 bytes[at] ^= 1;
                 hits += 1;
@@ -216,4 +228,50 @@ fn the_id_of_a_renewal_is_good_though_the_list_is_damaged() {
     assert_eq!(listed.len(), damaged.good.len());
     damaged.sessions.revoke_owner("ada").unwrap();
     assert!(!damaged.lives(&new));
+}
+
+/// A session whose oldest id that waits to be presented is damaged, with that and the later one.
+fn waiting() -> (Damaged, Id, Id) {
+    // Now and then the session itself lies in the same block.
+    for _ in 0..10 {
+        let mut oldest = None;
+        let damaged = Damaged::after(
+            1,
+            |sessions, clock, ids| {
+                clock.advance(MINUTE);
+                let session = sessions.load(&ids[0]).unwrap().unwrap();
+                oldest = session.save().unwrap();
+                oldest.clone()
+            },
+            |bytes, ids| {
+                // What the session is under follows the id only in the id's own record.
+                let session = all(bytes, &ids[0].key().to_bytes());
+                let near = |at: &usize| session.iter().any(|next| next > at && next - at < 64);
+                let at = all(bytes, &ids[1].key().to_bytes());
+                at.into_iter().filter(near).collect()
+            },
+        );
+        let oldest = oldest.unwrap();
+        if damaged.sessions.load(&oldest).is_err() && damaged.good.len() == 1 {
+            let id = damaged.good[0].clone();
+            return (damaged, id, oldest);
+        }
+    }
+    panic!("ten times in one block");
+}
+
+#[test]
+fn a_renewal_drops_the_oldest_id_though_it_is_damaged() {
+    let (damaged, id, oldest) = waiting();
+    let mut given = Vec::new();
+    for round in 0..6 {
+        damaged.clock.advance(MINUTE);
+        let session = damaged.sessions.load(&id).unwrap().unwrap();
+        session.insert("round", round).unwrap();
+        given.extend(session.save().unwrap());
+        assert_eq!(damaged.sessions.load(&id).unwrap().unwrap().get("round").unwrap(), Some(round));
+    }
+    assert_eq!(given.len(), 6, "each time there is a new id");
+    assert!(!damaged.lives(&oldest), "it has made room, for good");
+    assert!(damaged.lives(given.last().unwrap()));
 }
