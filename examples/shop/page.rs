@@ -41,6 +41,8 @@ pub struct Visitor {
 /// One session of a user. Times are milliseconds since 1970.
 #[derive(Serialize)]
 pub struct Own {
+    /// What it is revoked by.
+    pub handle: String,
     pub fingerprint: String,
     pub created: i64,
     pub last_seen: i64,
@@ -191,16 +193,23 @@ fn login(visitor: &Visitor) -> String {
     )
 }
 
-/// Where a user has logged in, and a button against the others.
+/// Where a user has logged in, with a button against each of the others, and one against all.
 fn places(sessions: &[Own]) -> String {
     let mut html = String::from("<h3 id=\"sessions\">Where you are logged in</h3>\n<ul>\n");
-    for Own { fingerprint, created, last_seen, current } in sessions {
+    for Own { handle, fingerprint, created, last_seen, current } in sessions {
         let which = if *current { "this browser" } else { "another browser" };
         let (since, seen) = (age(*created, *last_seen), "seen last");
-        let _ = writeln!(
+        let _ = write!(
             html,
-            "<li><span>{which} <small>{fingerprint}, {seen} {since} after it began</small></span></li>"
+            "<li><span>{which} <small>{fingerprint}, {seen} {since} after it began</small></span>"
         );
+        if !current {
+            let _ = write!(
+                html,
+                r#"<form method="post" action="/sessions/revoke"><input type="hidden" name="handle" value="{handle}"><button class="quiet">Log out</button></form>"#
+            );
+        }
+        html.push_str("</li>\n");
     }
     html.push_str("</ul>\n");
     if sessions.len() > 1 {
@@ -281,6 +290,23 @@ mod tests {
         let html = render(&visitor, None, None);
         assert!(!html.contains("<script>"));
         assert_eq!(html.matches("&lt;script&gt;alert(&#39;&quot;&amp;&quot;&#39;)").count(), 2);
+    }
+
+    #[test]
+    fn every_other_session_has_a_button_against_it() {
+        let own = |handle: &str, current| Own {
+            handle: handle.to_owned(),
+            fingerprint: "f".to_owned(),
+            created: 0,
+            last_seen: 0,
+            current,
+        };
+        let html = places(&[own("a1", false), own("b2", true), own("c3", false)]);
+        for (handle, count) in [("a1", 1), ("b2", 0), ("c3", 1)] {
+            let field = format!(r#"name="handle" value="{handle}""#);
+            assert_eq!(html.matches(&field).count(), count, "{handle}");
+        }
+        assert_eq!(html.matches(r#"action="/sessions/revoke""#).count(), 2);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sessile::session::{Redeemed, Session, SessionKey, Sessions};
 use sessile::web::{Cookie, CrossSiteLayer, SessionLayer};
-use sessile::{Error, Id};
+use sessile::{Error, Id, Key};
 
 use crate::captcha::{self, CAPTCHA_LIFETIME, Captcha};
 use crate::page::{self, CART_COUNT_MAX, Notice, Own, Visitor};
@@ -42,6 +42,7 @@ pub fn router(sessions: &Sessions) -> Result<Router, Error> {
         .route("/logout", post(logout))
         .route("/me", get(me))
         .route("/sessions", get(list_sessions))
+        .route("/sessions/revoke", post(revoke))
         .route("/sessions/revoke-others", post(revoke_others))
         .route("/cart", post(add_to_cart))
         .route("/cart/empty", post(empty_cart))
@@ -185,6 +186,7 @@ async fn own_sessions(sessions: &Sessions, session: &Session) -> Result<Vec<Own>
         None => Vec::new(),
     };
     let own = listed.into_iter().map(|info| Own {
+        handle: spell(&info.handle),
         fingerprint: info.key.fingerprint(),
         created: info.created.as_millis(),
         last_seen: info.last_seen.as_millis(),
@@ -195,6 +197,38 @@ async fn own_sessions(sessions: &Sessions, session: &Session) -> Result<Vec<Own>
 
 async fn list_sessions(State(sessions): State<Sessions>, session: Session) -> Answer {
     Ok(Json(own_sessions(&sessions, &session).await?).into_response())
+}
+
+#[derive(Deserialize)]
+struct Revoke {
+    handle: String,
+}
+
+/// One of the visitor's own: the handle of anybody else's finds nothing. It is good for as long as the
+/// session is, whatever id that has by the time somebody presses the button.
+async fn revoke(
+    State(sessions): State<Sessions>,
+    session: Session,
+    headers: HeaderMap,
+    form: Result<Form<Revoke>, FormRejection>,
+) -> Answer {
+    let handle = read_handle(&read_form(form)?.handle).ok_or_else(|| bad("`handle` is none"))?;
+    let Some(subject) = session.subject()? else {
+        return Err(Failure::Client(StatusCode::UNAUTHORIZED, "nobody is logged in".to_owned()));
+    };
+    let revoked = sessions.revoke_of_async(subject, &handle).await?;
+    Ok(page_or(&headers, "/#sessions", json!({ "revoked": u8::from(revoked) })))
+}
+
+/// As 32 hexadecimal digits.
+fn spell(handle: &Key) -> String {
+    format!("{:032x}", u128::from_be_bytes(handle.to_bytes()))
+}
+
+fn read_handle(text: &str) -> Option<Key> {
+    let is_handle = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| is_handle)?;
+    Some(Key::from_bytes(number.to_be_bytes()))
 }
 
 async fn revoke_others(session: Session, headers: HeaderMap) -> Answer {

@@ -87,10 +87,6 @@ where
     }
 
     fn records(&self) -> Records<V> {
-        Box::new(self.0.iter())
-    }
-
-    fn legible(&self) -> Records<V> {
         Box::new(self.0.iter_legible())
     }
 

@@ -72,11 +72,9 @@ pub(crate) trait Backend<V>: Send + Sync + 'static {
     /// Returns when everything that took effect before lasts as `level` says.
     fn reach(&self, level: Durability) -> Work<'_, ()>;
 
-    /// Goes through all records, touching none and holding nothing up.
+    /// Goes through all records, touching none and holding nothing up. May block; after an error
+    /// that is about something damaged it goes on.
     fn records(&self) -> Records<V>;
-
-    /// The same, passing over what cannot be read.
-    fn legible(&self) -> Records<V>;
 
     /// The time as the store sees it.
     fn now(&self) -> Timestamp;

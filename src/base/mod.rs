@@ -24,7 +24,7 @@ pub(crate) use build::{Builder, Meta};
 pub(crate) use find::Found;
 #[cfg(feature = "cli")]
 pub(crate) use iter::Iter;
-pub(crate) use iter::Step;
+pub(crate) use iter::{Damage, Step};
 pub(crate) use merge::{Expired, merge};
 pub(crate) use read::{Base, Expect};
 #[cfg(feature = "cli")]

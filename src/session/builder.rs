@@ -88,7 +88,8 @@ impl SessionsBuilder {
     }
 
     /// Records there may be: sessions, and a few more for logins. The last quarter is for those who
-    /// log in, so that a flood of others keeps nobody out. Default: no limit.
+    /// log in, so that a flood of others keeps nobody out. Default: no limit but the disk's, or in
+    /// memory that of `max_memory`; set one where anybody may come.
     pub fn max_sessions(self, sessions: u64) -> Self {
         self.store(|store| store.max_sessions(sessions))
     }

@@ -3,6 +3,7 @@
 //! A session that is there is changed in one transaction, key by key; one that has ended meanwhile
 //! stays ended, and what was to be saved is dropped and counted. Nothing here waits for a disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Purpose;
@@ -11,13 +12,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::log::Durability;
 use crate::record::expiry::Expiry;
+use crate::session::act::Shown;
 use crate::session::delta::Delta;
 use crate::session::events::{EventKind, Refusal, Rotation};
 use crate::session::handle::Session;
 use crate::session::record::{Body, Kind, Place, Record, SessionExpiry};
 use crate::session::resolve::Live;
 use crate::session::rotate::Turned;
-use crate::session::shared::{Changed, Settings, Shared, Verdict};
+use crate::session::shared::{Changed, Decided, Settings, Shared, Verdict};
 use crate::session::state::{State, Turn};
 
 /// What is to be done beside what the request changed.
@@ -27,12 +29,13 @@ pub(crate) struct Wish {
     pub(crate) save_after: Option<Duration>,
 }
 
-/// What is to be done.
+/// What is to be done. What is to be saved stays where it is until it is, so that clones see it; but
+/// for a turn, which takes it along.
 pub(crate) enum Plan {
     Nothing,
-    Create(Delta),
-    Save(Live, Delta, Asked),
-    Renew(Live, Delta, Asked),
+    Create,
+    Save(Live, Asked),
+    Renew(Live, Asked),
     Turn(Box<Turn>, Option<Live>, Delta),
 }
 
@@ -124,18 +127,18 @@ impl Session {
     pub(crate) async fn carry_out(&self, plan: Plan) -> Result<()> {
         match plan {
             Plan::Nothing => Ok(()),
-            Plan::Save(live, delta, asked) => {
-                let saved = self.save_live(live, &delta, asked).await;
-                self.or_keep(saved, asked, None, delta)
+            Plan::Save(live, asked) => {
+                let saved = self.save_live(live, asked).await;
+                self.or_keep(saved, asked, None, Delta::default())
             }
             // What is rare lies elsewhere, so that the future of a common save is small.
-            Plan::Create(delta) => {
-                let created = Box::pin(self.create(&delta)).await;
-                self.or_keep(created, Asked::Yes, None, delta)
+            Plan::Create => {
+                let created = Box::pin(self.create()).await;
+                self.or_keep(created, Asked::Yes, None, Delta::default())
             }
-            Plan::Renew(live, delta, asked) => {
-                let renewed = Box::pin(self.renew(live, &delta, asked)).await;
-                self.or_keep(renewed, asked, None, delta)
+            Plan::Renew(live, asked) => {
+                let renewed = Box::pin(self.renew(live, asked)).await;
+                self.or_keep(renewed, asked, None, Delta::default())
             }
             Plan::Turn(turn, live, delta) => match Box::pin(self.turn(&turn, live, &delta)).await {
                 Ok(Turned::Refused(error)) => {
@@ -185,16 +188,15 @@ impl Session {
     pub(crate) fn carry_out_at_once(&self, plan: Plan) -> Result<Result<()>, Plan> {
         match plan {
             Plan::Nothing => Ok(Ok(())),
-            Plan::Save(live, delta, asked) => {
-                let change = self.changing(&live, &delta);
-                match self.shared().change_at_once(Purpose::Change, live.key, change) {
-                    Some(Ok(changed)) => {
-                        self.saved_live(&live, &delta, asked, changed);
-                        Ok(Ok(()))
-                    }
-                    Some(Err(error)) => Ok(self.or_keep(Err(error), asked, None, delta)),
-                    None => Err(Plan::Save(live, delta, asked)),
-                }
+            Plan::Save(live, asked) => {
+                let mut shown = Shown::default();
+                let change = self.changing(&live, &mut shown);
+                let Some(changed) = self.shared().change_at_once(Purpose::Change, live.key, change)
+                else {
+                    return Err(Plan::Save(live, asked));
+                };
+                let saved = self.saved_live(&live, shown, asked, changed);
+                Ok(self.or_keep(saved, asked, None, Delta::default()))
             }
             plan => Err(plan),
         }
@@ -220,7 +222,10 @@ impl Session {
                 Some(turn) if matches!(*turn, Turn::Login(_)) => Plan::Turn(turn, live, delta),
                 // What is set on a session that has vanished is dropped.
                 _ if state.vanished => Plan::Nothing,
-                _ => Plan::Create(delta),
+                _ => {
+                    state.delta = delta;
+                    Plan::Create
+                }
             };
         };
         let Some(body) = found.body() else { return Plan::Nothing };
@@ -233,17 +238,19 @@ impl Session {
         let found = found.clone();
         let asked = if modified { Asked::Yes } else { Asked::No };
         if due.renewed && own {
-            return Plan::Renew(found, std::mem::take(&mut state.delta), asked);
+            return Plan::Renew(found, asked);
         }
         if modified || due.saved || (own && due.tell) {
-            return Plan::Save(found, std::mem::take(&mut state.delta), asked);
+            return Plan::Save(found, asked);
         }
         Plan::Nothing
     }
 
     /// A new session for a visitor who has none.
-    async fn create(&self, delta: &Delta) -> Result<()> {
+    async fn create(&self) -> Result<()> {
+        self.check_barred()?;
         let shared = self.shared();
+        let delta = self.state().delta.clone();
         let full = shared.settings.anonymous_max;
         let crowded = full.is_some_and(|most| shared.backend.len() >= most);
         if crowded || shared.backend.is_nearly_full() {
@@ -277,68 +284,104 @@ impl Session {
                 break id;
             }
         };
-        if let Some(live) = self.begin(&id, record) {
+        if let Some(live) = self.begin(&id, record, &delta) {
             // A clone was faster: one of two sessions would have an id that nobody learns.
             shared.transact(Purpose::End, &[id.key()], |slots| slots.remove(0)).await?;
-            return self.save_live(live, delta, Asked::Yes).await;
+            return self.save_live(live, Asked::Yes).await;
         }
         shared.tell(EventKind::Created, Some(id.key()));
         Ok(())
     }
 
-    /// There is a new session, and the browser is to learn its id; unless a clone has begun one
-    /// meanwhile, which is returned then.
-    fn begin(&self, id: &Id, record: Record) -> Option<Live> {
+    /// # Errors
+    /// `is_config`, before anything is stored, where the browser could not bring its id back.
+    pub(crate) fn check_barred(&self) -> Result<()> {
+        if !self.0.barred {
+            return Ok(());
+        }
+        self.shared().refused(Refusal::PlainHttp);
+        Err(Error::config(
+            "a cookie for development, over a connection that is not local: serve over HTTPS with \
+             the default cookie, or acknowledge it with `allow_plain_http`",
+        ))
+    }
+
+    /// There is a new session with `saved` in it, and the browser is to learn its id; unless a clone
+    /// has begun one meanwhile, which is returned then.
+    fn begin(&self, id: &Id, record: Record, saved: &Delta) -> Option<Live> {
         let mut state = self.state();
         if let Some(live) = state.live.as_ref().filter(|_| !state.vanished) {
             return Some(live.clone());
         }
         state.enter(id.clone(), record, self.shared().settings.write_level);
+        state.delta.settle(saved);
         None
     }
 
-    async fn save_live(&self, live: Live, delta: &Delta, asked: Asked) -> Result<()> {
-        let change = self.changing(&live, delta);
-        let changed = self.shared().change(Purpose::Change, live.key, change).await?;
-        self.saved_live(&live, delta, asked, changed);
-        Ok(())
+    async fn save_live(&self, live: Live, asked: Asked) -> Result<()> {
+        let mut shown = Shown::default();
+        let change = self.changing(&live, &mut shown);
+        let changed = self.shared().change(Purpose::Change, live.key, change).await;
+        self.saved_live(&live, shown, asked, changed)
     }
 
     /// What a save does to the session.
     fn changing<'a>(
-        &self,
-        live: &Live,
-        delta: &'a Delta,
-    ) -> impl FnMut(&mut Body) -> Result<Verdict<()>> + Send + use<'a> {
+        &'a self,
+        live: &'a Live,
+        shown: &'a mut Shown,
+    ) -> impl FnMut(Key, Body) -> Decided<()> + Send + use<'a> {
         let (now, most) = (self.shared().now(), self.shared().settings.max_value_bytes);
-        let tell = self.state().tell && !live.moved;
-        let expires = delta.expires();
-        move |body| {
-            delta.apply(body, most)?;
+        move |key, mut body| {
+            let mut state = self.state();
+            state.withdraw(std::mem::take(shown));
+            state.delta.apply(&mut body, most)?;
+            let expires = state.delta.expires();
             body.saved = now;
-            if tell {
+            if state.tell && !live.moved {
                 body.told = now;
             }
-            Ok(if expires { Verdict::SaveWith(()) } else { Verdict::Save(()) })
+            let record = Arc::new(Record(Kind::Session(body)));
+            *shown = state.save(live.key, key, &record);
+            Ok((if expires { Verdict::SaveWith(()) } else { Verdict::Save(()) }, record))
         }
     }
 
-    fn saved_live(&self, live: &Live, delta: &Delta, asked: Asked, changed: Changed<()>) {
+    fn saved_live(
+        &self,
+        live: &Live,
+        shown: Shown,
+        asked: Asked,
+        changed: Result<Changed<()>>,
+    ) -> Result<()> {
         match changed {
-            Changed::Done((), key, record) => {
-                let level = self.shared().level_of(delta);
+            Ok(Changed::Done((), key)) => {
+                let level = self.shared().level_of(&shown.delta);
                 let mut state = self.state();
                 let moved = live.moved || key != live.key;
                 state.tell &= !moved;
-                // A clone may have ended it meanwhile, or begun another.
-                if state.live.as_ref().is_some_and(|now| now.key == live.key) {
-                    state.live = Some(Live { key, record, moved, promoted: live.promoted });
-                }
                 state.wait_for(level);
             }
-            Changed::Gone if asked == Asked::No => self.state().tell = false,
-            Changed::Gone => self.vanished(live.key),
+            Ok(Changed::Gone) if asked == Asked::No => self.state().tell = false,
+            Ok(Changed::Gone) => {
+                self.vanished(live.key);
+                let mut state = self.state();
+                if state.vanished {
+                    state.delta = Delta::default();
+                } else {
+                    // A clone has given it another id: that is where it is to be saved.
+                    state.dirty = true;
+                }
+            }
+            Err(error) => {
+                // Of what is unknown the change is visible.
+                if !error.is_unknown() {
+                    self.state().withdraw(shown);
+                }
+                return Err(error);
+            }
         }
+        Ok(())
     }
 
     /// The session has ended since it was looked at: what was to be saved is dropped.
@@ -353,7 +396,7 @@ impl Session {
     }
 
     /// Saves, and gives out an id that is to follow this one when it is first presented.
-    async fn renew(&self, live: Live, delta: &Delta, asked: Asked) -> Result<()> {
+    async fn renew(&self, live: Live, asked: Asked) -> Result<()> {
         let shared = self.shared();
         let now = shared.now();
         let Some(seen) = live.body() else { return Ok(()) };
@@ -361,19 +404,24 @@ impl Session {
         // An id that was given out long ago and never presented makes room.
         let surplus = seen.next.len() + 1 > crate::limits::NEXT_IDS_MAX;
         let oldest = seen.next.first().filter(|_| surplus).map(|place| place.key());
+        if let Some(key) = &oldest {
+            // It goes in any case, read or unread.
+            shared.legible_or_end(key).await?;
+        }
         let keys: Vec<Key> = [live.key, id.key()].into_iter().chain(oldest).collect();
-        let mut result = Ok(None);
-        let expires = delta.expires();
+        let (mut result, mut shown) = (Ok(false), Shown::default());
         let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {
             slots.discard();
-            result = Ok(None);
+            result = Ok(false);
             let Some(Kind::Session(body)) = slots.get(0).map(|record| &record.0) else { return };
             // Somebody else has renewed it meanwhile.
             if body.renewed != seen.renewed || body.next != seen.next || slots.get(1).is_some() {
                 return;
             }
             let mut body = body.clone();
-            if let Err(error) = delta.apply(&mut body, shared.settings.max_value_bytes) {
+            let mut state = self.state();
+            state.withdraw(std::mem::take(&mut shown));
+            if let Err(error) = state.delta.apply(&mut body, shared.settings.max_value_bytes) {
                 result = Err(error);
                 return;
             }
@@ -384,26 +432,27 @@ impl Session {
             }
             body.next.push(Place::from(id.key()));
             let (terms, ends) = (body.terms(shared.idle_of(&body)), body.ends);
-            let record = Record(Kind::Session(body));
-            result = Ok(Some(record.clone()));
-            if expires {
-                slots.set_with(0, record, terms);
-            } else {
-                slots.set(0, record);
-            }
+            let record = Arc::new(Record(Kind::Session(body)));
+            shown = state.save(live.key, live.key, &record);
+            slots.set_shared(0, record, shown.delta.expires().then_some(terms));
             let next = Record(Kind::Next(Place::from(live.key)));
             slots.insert(1, next, Expiry::At(ends));
+            result = Ok(true);
         });
-        match done.await {
+        if let Err(error) = done.await {
+            if error.is_unknown() {
+                return Err(error);
+            }
+            self.state().withdraw(shown);
             // There is no room for another id; what is there can be saved all the same.
-            Err(error) if error.is_full() => result = Ok(None),
-            done => done?,
+            return if error.is_full() { self.save_live(live, asked).await } else { Err(error) };
         }
-        let Some(record) = result? else { return self.save_live(live, delta, asked).await };
+        if !result? {
+            return self.save_live(live, asked).await;
+        }
         let mut state = self.state();
-        state.live = Some(Live { record: record.into(), ..live });
         state.give(id);
-        state.wait_for(shared.level_of(delta));
+        state.wait_for(shared.level_of(&shown.delta));
         drop(state);
         shared.tell(EventKind::Rotated(Rotation::Renewal), Some(live.key));
         Ok(())

@@ -48,6 +48,11 @@ impl Delta {
         }
     }
 
+    /// What it does to a key, if that was set by itself.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Option<Box<str>>> {
+        self.find(key).ok().and_then(|index| self.sets.get(index)).map(|(_, value)| value)
+    }
+
     fn find(&self, key: &str) -> Result<usize, usize> {
         self.sets.binary_search_by(|(found, _)| (**found).cmp(key))
     }
@@ -68,6 +73,18 @@ impl Delta {
         if let Ok(index) = self.find(key) {
             self.sets.remove(index);
         }
+    }
+
+    /// `saved`, which this was, is in the session: what was changed since is still to be saved.
+    pub(crate) fn settle(&mut self, saved: &Delta) {
+        // What was set does not go away, but by being emptied once more.
+        self.cleared &=
+            !saved.cleared || saved.sets.iter().any(|(key, _)| self.entry(key).is_none());
+        self.sets.retain(|(key, value)| saved.entry(key) != Some(value));
+        if self.flashes.starts_with(&saved.flashes) {
+            self.flashes.drain(..saved.flashes.len());
+        }
+        self.expiry = self.expiry.filter(|_| self.expiry != saved.expiry);
     }
 
     /// This, and then `later`.

@@ -88,7 +88,7 @@ pub enum Refusal {
     OwnerFull,
     /// A new session for which there is no room.
     StoreFull,
-    /// A cookie for development over a connection that is not local.
+    /// A new session whose cookie, one for development, would go over a connection that is not local.
     PlainHttp,
 }
 

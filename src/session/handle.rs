@@ -36,7 +36,13 @@ use crate::sync::{Mutex, MutexGuard};
 /// A session that has ended is never brought back: what a request sets after somebody else has
 /// ended it is dropped, and counted.
 ///
-/// A clone is the same session. From inside the closure of [`update`](Self::update) no method of a
+/// A clone is the same session, for parts of a request that run in parallel: what one sets all see.
+/// [`update`](Self::update) and [`pop`](Self::pop) act upon what any of them has set and nobody has
+/// saved yet, exactly once, whoever saves at the same time; what is set under the key while they run
+/// comes after. But for what is just being saved along with a login or another id: until it is
+/// saved it is not seen, and it comes last.
+///
+/// From inside the closure of [`update`](Self::update) no method of a
 /// session may be called: that is an error, `is_reentrant`, and does nothing.
 #[derive(Clone)]
 pub struct Session(pub(crate) Arc<Inner>);
@@ -47,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) presented: Option<Id>,
     /// The browser has a cookie of ours, good or not.
     pub(crate) has_cookie: bool,
+    /// The browser may not be given a cookie, so that a session that began would be lost at once.
+    pub(crate) barred: bool,
     pub(crate) state: Mutex<State>,
 }
 
@@ -65,7 +73,14 @@ impl fmt::Debug for Session {
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, presented: Option<Id>, has_cookie: bool) -> Self {
         let state = Mutex::new(State::default());
-        Session(Arc::new(Inner { shared, presented, has_cookie, state }))
+        Session(Arc::new(Inner { shared, presented, has_cookie, barred: false, state }))
+    }
+
+    /// That of a visitor who may not be given a cookie: it is never stored.
+    #[cfg(feature = "tower")]
+    pub(crate) fn barred(shared: Arc<Shared>) -> Self {
+        let (presented, state) = (None, Mutex::new(State::default()));
+        Session(Arc::new(Inner { shared, presented, has_cookie: false, barred: true, state }))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -199,9 +214,18 @@ impl Session {
     /// Sets a key that may be a reserved one, or takes it out.
     pub(crate) fn set(&self, name: &str, text: Option<Box<str>>) -> Result<()> {
         let mut state = self.open()?;
+        self.set_in(&mut state, name, text)
+    }
+
+    pub(crate) fn set_in(
+        &self,
+        state: &mut State,
+        name: &str,
+        text: Option<Box<str>>,
+    ) -> Result<()> {
         if let Some(text) = &text {
             let bytes = Dict::cost(name, text);
-            self.check_room(&state, (1, bytes), |delta| delta.set(name, Some(text.clone())))?;
+            self.check_room(state, (1, bytes), |delta| delta.set(name, Some(text.clone())))?;
         }
         state.delta.set(name, text);
         state.change();

@@ -4,54 +4,25 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Purpose, block_on};
+use crate::backend::block_on;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::Key;
+use crate::session::act::Acted;
 use crate::session::commit::Wish;
-use crate::session::delta::{Known, check_count, check_growth};
+use crate::session::delta::{check_count, check_growth};
 use crate::session::handle::Session;
 use crate::session::key::{Name, check};
-use crate::session::record::{Body, Flash};
-use crate::session::shared::{Changed, Verdict};
+use crate::session::record::Flash;
+use crate::session::shared::Verdict;
 use crate::session::state::{State, Turn};
 use crate::session::value;
 use crate::store::Inside;
 
-/// What the request itself has set under a key and not saved yet.
-enum Unsaved {
-    Set(Box<str>),
-    Gone,
-    Nothing,
-}
-
-impl Unsaved {
-    fn of(state: &State, name: &str) -> Self {
-        let before = match state.turn.as_deref() {
-            Some(Turn::Login(login)) => login.before.known(name),
-            _ => Known::Unknown,
-        };
-        match (state.delta.known(name), before) {
-            (Known::Set(text), _) | (Known::Unknown, Known::Set(text)) => Unsaved::Set(text.into()),
-            (Known::Gone, _) | (_, Known::Gone) => Unsaved::Gone,
-            _ => Unsaved::Nothing,
-        }
-    }
-
-    /// What the request sees, given what the session has.
-    fn or<'a>(&'a self, saved: Option<&'a str>) -> Option<&'a str> {
-        match self {
-            Unsaved::Set(text) => Some(text),
-            Unsaved::Gone => None,
-            Unsaved::Nothing => saved,
-        }
-    }
-}
-
 impl Session {
     /// Changes a value in the session itself, at once: of any number of parallel requests each sees
-    /// the one before. What is not there begins as the type's default. Not undone by a response
-    /// that is an error. In a session that is not stored yet, and where somebody has just logged
-    /// in, it is saved with the response.
+    /// the one before. What this request has set under the key and not saved yet is the value that is
+    /// changed, and saved with it. What is not there begins as the type's default. Not undone by a
+    /// response that is an error. In a session that is not stored yet, and where somebody has just
+    /// logged in, it is saved with the response.
     ///
     /// `change` may be called more than once, and runs while others wait for the session: keep it
     /// short. A method of a session or a store that it calls does nothing and has the error
@@ -85,34 +56,36 @@ impl Session {
         name: &str,
         mut run: impl FnMut(Option<&str>) -> Result<(R, Box<str>)> + Send,
     ) -> Result<R> {
-        let (target, unsaved, seen) = {
-            let state = self.loaded()?;
-            let seen: Option<Box<str>> = state.see(name).map(Into::into);
-            (state.target_to_set(), Unsaved::of(&state, name), seen)
-        };
         let most = self.shared().settings.max_value_bytes;
-        if let Some(target) = target {
-            let changed = self.change_at(target, |body| {
-                let before = body.size();
-                let (result, text) = run(unsaved.or(body.data.get(name)))?;
-                body.data = body.data.with(name, Some(&text));
-                check_count(body.data.len())?;
-                check_growth("the session", before, body.size(), most)?;
-                Ok(Verdict::Save(result))
-            })?;
-            if let Some(result) = changed {
-                self.saved(name);
+        loop {
+            let target = self.loaded()?.target_to_set();
+            if let Some(target) = target {
+                let acted = self.act(target, name, State::target_to_set, |body, unsaved| {
+                    let before = body.size();
+                    let (result, text) = run(unsaved.or(body.data.get(name)))?;
+                    body.data = body.data.with(name, Some(&text));
+                    check_count(body.data.len())?;
+                    check_growth("the session", before, body.size(), most)?;
+                    Ok((Verdict::Save(result), true))
+                })?;
+                if let Acted::Done(result) = acted {
+                    return Ok(result);
+                }
+            }
+            // There is nothing to act upon at once: it goes the way of what is set.
+            let seen: Option<Box<str>> = self.loaded()?.see(name).map(Into::into);
+            let (result, text) = run(seen.as_deref())?;
+            let mut state = self.open()?;
+            // Otherwise a clone was faster.
+            if state.target_to_set().is_none() && state.see(name) == seen.as_deref() {
+                self.set_in(&mut state, name, Some(text))?;
                 return Ok(result);
             }
         }
-        // There is nothing to act upon at once: it goes the way of what is set.
-        let (result, text) = run(seen.as_deref())?;
-        self.set(name, Some(text))?;
-        Ok(result)
     }
 
     /// Takes a value out of the session itself, at once, and returns it: to one request only,
-    /// however many ask. Not undone by a response that is an error.
+    /// however many ask, and to one clone if it was set and not saved yet. Not undone by a response that is an error.
     ///
     /// # Errors
     /// As [`get`](Self::get); a value of another type stays where it is.
@@ -128,32 +101,36 @@ impl Session {
         name: &str,
         judge: &(dyn Fn(&str) -> Result<()> + Sync),
     ) -> Result<Option<Box<str>>> {
-        let (target, unsaved, seen) = {
-            let state = self.loaded()?;
-            let seen: Option<Box<str>> = state.see(name).map(Into::into);
-            (state.target(), Unsaved::of(&state, name), seen)
-        };
-        if let Some(target) = target {
-            let changed = self.change_at(target, |body| {
-                let found: Option<Box<str>> = unsaved.or(body.data.get(name)).map(Into::into);
-                found.as_deref().map(judge).transpose()?;
-                if found.is_none() || body.data.get(name).is_none() {
-                    return Ok(Verdict::Keep(found));
+        loop {
+            let target = self.loaded()?.target();
+            if let Some(target) = target {
+                let acted = self.act(target, name, State::target, |body, unsaved| {
+                    let found: Option<Box<str>> = unsaved.or(body.data.get(name)).map(Into::into);
+                    found.as_deref().map(judge).transpose()?;
+                    if found.is_none() || body.data.get(name).is_none() {
+                        let uses_up = found.is_some();
+                        return Ok((Verdict::Keep(found), uses_up));
+                    }
+                    body.data = body.data.with(name, None);
+                    Ok((Verdict::Save(found), true))
+                })?;
+                match acted {
+                    Acted::Done(found) => return Ok(found),
+                    // Of a session that has ended meanwhile nobody gets anything.
+                    Acted::Gone => return Ok(None),
+                    Acted::Aimless => {}
                 }
-                body.data = body.data.with(name, None);
-                Ok(Verdict::Save(found))
-            })?;
-            if changed.as_ref().is_some_and(Option::is_some) {
-                self.saved(name);
             }
-            // Of a session that has ended meanwhile nobody gets anything.
-            return Ok(changed.flatten());
+            let seen: Option<Box<str>> = self.loaded()?.see(name).map(Into::into);
+            let Some(text) = seen else { return Ok(None) };
+            judge(&text)?;
+            let mut state = self.open()?;
+            // Otherwise a clone was faster.
+            if state.target().is_none() && state.see(name) == Some(&*text) {
+                self.set_in(&mut state, name, None)?;
+                return Ok(Some(text));
+            }
         }
-        if let Some(text) = &seen {
-            judge(text)?;
-            self.take_out(name)?;
-        }
-        Ok(seen)
     }
 
     /// All messages that were left for this visitor, oldest first: to one request only.
@@ -169,11 +146,15 @@ impl Session {
         let mut flashes = Vec::new();
         // What nobody had left when the session was loaded is left for the next request.
         if let Some(target) = target.filter(|_| waiting) {
-            let changed = self.change_at(target, |body| {
+            // They have no key that a request could have set.
+            let acted = self.act(target, "", State::target, |body, _| {
                 let taken = std::mem::take(&mut body.flashes);
-                Ok(if taken.is_empty() { Verdict::Keep(taken) } else { Verdict::Save(taken) })
+                let keeps = taken.is_empty();
+                Ok((if keeps { Verdict::Keep(taken) } else { Verdict::Save(taken) }, false))
             })?;
-            flashes = changed.unwrap_or_default();
+            if let Acted::Done(taken) = acted {
+                flashes = taken;
+            }
         }
         let mut state = self.state();
         let cleared = state.delta.cleared;
@@ -197,44 +178,6 @@ impl Session {
             self.commit(Wish::default()).await?;
             self.wait_if_late().await
         })
-    }
-
-    /// Changes the live session. `None`: it has ended meanwhile.
-    fn change_at<R: Send>(
-        &self,
-        target: Key,
-        change: impl FnMut(&mut Body) -> Result<Verdict<R>> + Send,
-    ) -> Result<Option<R>> {
-        let shared = self.shared();
-        match block_on(shared.change(Purpose::Change, target, change))? {
-            Changed::Done(result, key, record) => {
-                {
-                    let mut state = self.state();
-                    state.wait_for(shared.settings.write_level);
-                    // A clone may have ended it meanwhile, or begun another.
-                    if let Some(live) = state.live.as_mut().filter(|live| live.key == target) {
-                        live.moved |= live.key != key;
-                        (live.key, live.record) = (key, record);
-                    }
-                }
-                block_on(self.wait_if_late())?;
-                Ok(Some(result))
-            }
-            Changed::Gone => {
-                self.vanished(target);
-                Ok(None)
-            }
-        }
-    }
-
-    /// What was set under this key is in the session already.
-    fn saved(&self, name: &str) {
-        let mut state = self.state();
-        state.modified = true;
-        state.delta.forget(name);
-        if let Some(Turn::Login(login)) = state.turn.as_deref_mut() {
-            login.before.forget(name);
-        }
     }
 
     /// When this visitor last logged in; `None` if nobody has.

@@ -108,21 +108,27 @@ impl Sessions {
         Ok(there.then_some(session))
     }
 
-    /// Counts the sessions that live, by looking at every record.
+    /// Counts the sessions that live, by looking at every record. What is damaged is not among
+    /// them, and counts as a [failure](SessionCounts::failed); [`list`](Self::list) tells of it.
     ///
     /// # Errors
-    /// As [`Store::count`](crate::Store::count).
+    /// `is_closed`; those of the file system.
     pub fn count(&self) -> Result<u64> {
         let mut count = 0;
         for session in self.list() {
-            session?;
-            count += 1;
+            match session {
+                Ok(_) => count += 1,
+                Err(error) if error.is_damage() => self.0.tell(EventKind::Failed, None),
+                Err(error) => return Err(error),
+            }
         }
         Ok(count)
     }
 
     /// Goes through all sessions, in no order that means anything: each that lives throughout is
-    /// met once. Accesses none and holds nothing up.
+    /// met once. Accesses none and holds nothing up. Where a session or a block of several is
+    /// damaged there is an error, `is_corrupt` or `is_decode`, and the others come after it; any
+    /// other error is the last.
     pub fn list(&self) -> SessionList {
         SessionList { sessions: self.clone(), records: self.0.backend.records() }
     }

@@ -3,7 +3,7 @@
 //!
 //! [`Sessions`] is all of them, [`Session`] one, as a request has it. `record` says what is kept
 //! and under which keys, `state` what a request knows, `commit` and `rotate` what happens with its
-//! response, `immediate` and `end` what happens at once.
+//! response, `immediate` and `end` what happens at once, `act` how that goes with what clones do.
 //!
 //! ```
 //! use sessile::session::{SessionKey, Sessions};
@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod act;
 mod builder;
 pub(crate) mod commit;
 pub(crate) mod delta;

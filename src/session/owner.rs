@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::Purpose;
+use crate::backend::{Purpose, Records};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::id::Key;
@@ -11,7 +11,7 @@ use crate::limits::REVOCATION_MEMORY;
 use crate::record::expiry::Expiry;
 use crate::session::record::{Kind, Owned, Owner, Place, Record, owner_key};
 use crate::session::shared::Shared;
-use crate::store::Slots;
+use crate::store::{Slots, offload};
 
 impl Shared {
     /// The list of a subject. One that is damaged is made anew by looking at every record: a list
@@ -24,17 +24,9 @@ impl Shared {
         }
         // Until the list can be read again no session of the subject begins or moves; one that
         // ends meanwhile is listed in vain.
-        let mut found = Vec::new();
-        for record in self.backend.legible() {
-            let (key, record) = record?;
-            let body = record.session().filter(|body| body.subject() == Some(subject));
-            found.extend(body.map(|body| {
-                let at = body.owner.as_ref().map(|login| login.at);
-                (at, Owned { place: key.into(), ends: body.ends })
-            }));
-        }
-        found.sort_by_key(|(at, _)| *at);
-        let sessions = found.into_iter().map(|(_, owned)| owned).collect();
+        let (records, wanted) = (self.backend.records(), subject.to_owned());
+        // On a thread of its own: it takes as long as there are records.
+        let sessions = offload(move || sessions_of(records, &wanted)).await?;
         let now = self.now();
         // More than was ever counted: a login under way may be one that was to be refused.
         let generation = u64::try_from(now.as_millis()).unwrap_or(0).max(1);
@@ -67,6 +59,25 @@ impl Shared {
             found => found,
         }
     }
+}
+
+/// The sessions of a subject among all records, in the order of their logins. What cannot be read
+/// is not among them.
+fn sessions_of(records: Records<Record>, subject: &str) -> Result<Vec<Owned>> {
+    let mut found = Vec::new();
+    for record in records {
+        let (key, record) = match record {
+            Err(error) if error.is_damage() => continue,
+            record => record?,
+        };
+        let body = record.session().filter(|body| body.subject() == Some(subject));
+        found.extend(body.map(|body| {
+            let at = body.owner.as_ref().map(|login| login.at);
+            (at, Owned { place: key.into(), ends: body.ends })
+        }));
+    }
+    found.sort_by_key(|(at, _)| *at);
+    Ok(found.into_iter().map(|(_, owned)| owned).collect())
 }
 
 /// Stores a list that has been revoked, or may have been: that is remembered for a while, even if

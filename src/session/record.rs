@@ -273,3 +273,6 @@ pub(crate) fn owner_key(subject: &str) -> Key {
 pub(crate) fn one_shot_key(name: &str) -> Key {
     Key::of([b"sessile/once/v1\0".as_slice(), name.as_bytes()].concat())
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,6 +129,7 @@ impl Session {
         live: Option<Live>,
         delta: &Delta,
     ) -> Result<Turned> {
+        self.check_barred()?;
         let shared = self.shared();
         let vanished = self.state().vanished;
         let mut old = live.as_ref().filter(|_| !vanished).cloned();

@@ -57,8 +57,8 @@ pub(crate) struct Shared {
 
 /// What a change of a session came to.
 pub(crate) enum Changed<R> {
-    /// Its result, where the session is now, and what it is now.
-    Done(R, Key, Arc<Record>),
+    /// Its result, and where the session is now.
+    Done(R, Key),
     /// There is no session any more.
     Gone,
 }
@@ -71,6 +71,19 @@ pub(crate) enum Verdict<R> {
     /// Under the expiry that it has now.
     SaveWith(R),
 }
+
+impl<R> Verdict<R> {
+    pub(crate) fn map<T>(self, make: impl FnOnce(R) -> T) -> Verdict<T> {
+        match self {
+            Verdict::Keep(result) => Verdict::Keep(make(result)),
+            Verdict::Save(result) => Verdict::Save(make(result)),
+            Verdict::SaveWith(result) => Verdict::SaveWith(make(result)),
+        }
+    }
+}
+
+/// What a change makes of a session: its verdict, and the session as it is to be.
+pub(crate) type Decided<R> = Result<(Verdict<R>, Arc<Record>)>;
 
 impl Shared {
     pub(crate) fn tell(&self, kind: EventKind, key: Option<Key>) {
@@ -106,7 +119,8 @@ impl Shared {
         self.backend.transact(purpose, keys, &mut decide).await
     }
 
-    /// Changes the session under `key`, or where a renewal has moved it to, as one whole.
+    /// Changes the session under `key`, or where a renewal has moved it to, as one whole. `change`
+    /// is told where that is.
     ///
     /// # Errors
     /// The closure's own, and then nothing has happened; those of the backend.
@@ -114,11 +128,12 @@ impl Shared {
         &self,
         purpose: Purpose,
         mut key: Key,
-        mut change: impl FnMut(&mut Body) -> Result<Verdict<R>> + Send,
+        mut change: impl FnMut(Key, Body) -> Decided<R> + Send,
     ) -> Result<Changed<R>> {
         for _ in 0..RENEWALS_FOLLOWED_MAX {
             let mut step = Step::Gone;
-            self.transact(purpose, &[key], |slots| step = self.step(slots, &mut change)).await?;
+            self.transact(purpose, &[key], |slots| step = self.step(slots, key, &mut change))
+                .await?;
             match step.at(key) {
                 ControlFlow::Continue(to) => key = to,
                 ControlFlow::Break(changed) => return changed,
@@ -133,11 +148,11 @@ impl Shared {
         &self,
         purpose: Purpose,
         mut key: Key,
-        mut change: impl FnMut(&mut Body) -> Result<Verdict<R>> + Send,
+        mut change: impl FnMut(Key, Body) -> Decided<R> + Send,
     ) -> Option<Result<Changed<R>>> {
         for _ in 0..RENEWALS_FOLLOWED_MAX {
             let mut step = Step::Gone;
-            let decide = &mut |slots: &mut Slots<Record>| step = self.step(slots, &mut change);
+            let decide = &mut |slots: &mut Slots<Record>| step = self.step(slots, key, &mut change);
             // What waits has not begun: it begins when it is polled.
             let Work::Done(done) = self.backend.transact(purpose, &[key], decide) else {
                 return None;
@@ -156,32 +171,32 @@ impl Shared {
     fn step<R>(
         &self,
         slots: &mut Slots<Record>,
-        change: &mut impl FnMut(&mut Body) -> Result<Verdict<R>>,
+        key: Key,
+        change: &mut impl FnMut(Key, Body) -> Decided<R>,
     ) -> Step<R> {
         slots.discard();
-        let mut body = match slots.get(0).map(|record| &record.0) {
+        let body = match slots.get(0).map(|record| &record.0) {
             Some(Kind::Session(body)) => body.clone(),
             Some(Kind::Moved(to)) => return Step::Moved(to.key()),
             _ => return Step::Gone,
         };
-        let verdict = match change(&mut body) {
-            Ok(verdict) => verdict,
+        let (verdict, record) = match change(key, body) {
+            Ok(decided) => decided,
             Err(error) => return Step::Done(Err(error)),
         };
-        let terms = body.terms(self.idle_of(&body));
-        let record = Arc::new(Record(Kind::Session(body)));
         let result = match verdict {
             Verdict::Keep(result) => result,
             Verdict::Save(result) => {
-                slots.set_shared(0, record.clone(), None);
+                slots.set_shared(0, record, None);
                 result
             }
             Verdict::SaveWith(result) => {
-                slots.set_shared(0, record.clone(), Some(terms));
+                let terms = record.session().map(|body| body.terms(self.idle_of(body)));
+                slots.set_shared(0, record, terms);
                 result
             }
         };
-        Step::Done(Ok((result, record)))
+        Step::Done(Ok(result))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -192,7 +207,7 @@ impl Shared {
 enum Step<R> {
     Gone,
     Moved(Key),
-    Done(Result<(R, Arc<Record>)>),
+    Done(Result<R>),
 }
 
 impl<R> Step<R> {
@@ -201,9 +216,7 @@ impl<R> Step<R> {
         match self {
             Step::Gone => ControlFlow::Break(Ok(Changed::Gone)),
             Step::Moved(to) => ControlFlow::Continue(to),
-            Step::Done(done) => {
-                ControlFlow::Break(done.map(|(result, record)| Changed::Done(result, key, record)))
-            }
+            Step::Done(done) => ControlFlow::Break(done.map(|result| Changed::Done(result, key))),
         }
     }
 }

@@ -3,11 +3,12 @@
 //! One stripe's worth of keys at a time, from memory and bases; each value is read when it is
 //! its turn. Neither a lock nor a base is held between two steps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::base::{Record, Step};
+use crate::base::{Damage, Record, Step};
 use crate::error::{Error, Result};
 use crate::id::Key;
 use crate::store::current::Need;
@@ -23,14 +24,33 @@ const SLICE: u32 = 1024;
 pub(crate) struct Walk {
     next: usize,
     keys: VecDeque<Key>,
-    lenient: bool,
+    /// What was found damaged and is not told yet; `None`: damage ends the walk.
+    damaged: Option<VecDeque<Error>>,
+    /// Blocks that are told of: one may lie in several stripes.
+    told: BTreeSet<(PathBuf, u64)>,
 }
 
 impl Walk {
-    /// One that passes over what is damaged.
+    /// One that tells of what is damaged and goes on.
     #[cfg(feature = "session")]
     pub(crate) fn lenient() -> Self {
-        Walk { lenient: true, ..Walk::default() }
+        Walk { damaged: Some(VecDeque::new()), ..Walk::default() }
+    }
+
+    /// Whether there is nothing after this error.
+    pub(crate) fn ends_with(&self, error: &Error) -> bool {
+        self.damaged.is_none() || !error.is_damage()
+    }
+
+    fn meet(&mut self, path: &Path, damage: Damage) -> Result<()> {
+        let error = Error::corrupt("a block of the base is damaged; `merge` goes on without it")
+            .at(path)
+            .offset(damage.offset);
+        let Some(damaged) = &mut self.damaged else { return Err(error) };
+        if self.told.insert((path.to_owned(), damage.offset)) {
+            damaged.push_back(error);
+        }
+        Ok(())
     }
 }
 
@@ -38,6 +58,9 @@ impl<V: Clone> Engine<V> {
     /// The next key that may be alive; `None` at the end.
     fn next_key(&self, walk: &mut Walk) -> Result<Option<Key>> {
         loop {
+            if let Some(error) = walk.damaged.as_mut().and_then(VecDeque::pop_front) {
+                return Err(error);
+            }
             if let Some(key) = walk.keys.pop_front() {
                 return Ok(Some(key));
             }
@@ -46,12 +69,12 @@ impl<V: Clone> Engine<V> {
             }
             let index = walk.next;
             walk.next += 1;
-            walk.keys = self.keys_of(index, walk.lenient)?.into();
+            walk.keys = self.keys_of(index, walk)?.into();
         }
     }
 
     /// All keys of a stripe that have an entry or a record, in the order of their hashes.
-    fn keys_of(&self, index: usize, lenient: bool) -> Result<Vec<Key>> {
+    fn keys_of(&self, index: usize, walk: &mut Walk) -> Result<Vec<Key>> {
         let mut keys: Vec<(u64, Key)> = Vec::new();
         let mut at = 0;
         loop {
@@ -76,13 +99,7 @@ impl<V: Clone> Engine<V> {
                         Step::Record if record.tombstone => {}
                         Step::Record => keys.push((record.hash, record.key)),
                         Step::Damaged(damage) if damage.lo > last => break,
-                        Step::Damaged(_) if lenient => {}
-                        Step::Damaged(damage) => {
-                            let error = Error::corrupt(
-                                "a block of the base is damaged; `merge` goes on without it",
-                            );
-                            return Err(error.at(layer.base.path()).offset(damage.offset));
-                        }
+                        Step::Damaged(damage) => walk.meet(layer.base.path(), damage)?,
                         Step::End => break,
                     }
                 }
@@ -100,7 +117,6 @@ impl<V: Clone> Engine<V> {
             match self.get(&key, Touch::No) {
                 Ok(Some(value)) => return Ok(Some((key, value))),
                 Ok(None) => {}
-                Err(error) if walk.lenient && error.is_damage() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -59,6 +59,8 @@ use engine::Engine;
 #[cfg(feature = "session")]
 pub(crate) use engine::Inside;
 use iter::Walk;
+#[cfg(feature = "session")]
+pub(crate) use offload::offload;
 pub(crate) use owner::Owner;
 use read::Touch;
 
@@ -273,7 +275,7 @@ impl<V: Clone + Send + Sync + 'static> Store<V> {
         Iter { store: self.clone(), walk: Walk::default(), failed: false }
     }
 
-    /// The same, passing over what is damaged.
+    /// The same, going on after an error that is about something damaged.
     #[cfg(feature = "session")]
     pub(crate) fn iter_legible(&self) -> Iter<V> {
         Iter { store: self.clone(), walk: Walk::lenient(), failed: false }
@@ -355,7 +357,7 @@ impl<V: Clone + Send + Sync + 'static> Iterator for Iter<V> {
             return None;
         }
         let next = self.store.engine().next_session(&mut self.walk);
-        self.failed = next.is_err();
+        self.failed = next.as_ref().is_err_and(|error| self.walk.ends_with(error));
         next.transpose()
     }
 }

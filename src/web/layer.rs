@@ -14,7 +14,6 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::error::Error;
 use crate::session::commit::Wish;
 use crate::session::finish::{CookieWish, Finished, Rest};
 use crate::session::{Refusal, Session, Sessions};
@@ -67,7 +66,8 @@ impl SessionLayer {
         self
     }
 
-    /// Another cookie; see [`Cookie::builder`].
+    /// Another cookie; see [`Cookie::builder`]. Where it [may not go](Cookie::is_allowed_for), no
+    /// session begins: what would begin one is an error, `is_config`, and nothing is stored.
     pub fn cookie(self, cookie: Cookie) -> Self {
         self.with(|config| config.cookie = cookie)
     }
@@ -128,7 +128,7 @@ where
         let session = config.session(request.headers(), allowed);
         request.extensions_mut().insert(session.clone());
         let inner = self.inner.call(request);
-        ResponseFuture { inner, allowed, session: Some((session, config)), finishing: None }
+        ResponseFuture { inner, session: Some((session, config)), finishing: None }
     }
 }
 
@@ -136,8 +136,10 @@ impl Config {
     /// The session that a request's cookies name, not looked at yet.
     fn session(&self, headers: &HeaderMap, allowed: bool) -> Session {
         let sessions = &self.sessions;
+        if !allowed {
+            return Session::barred(sessions.0.clone());
+        }
         let (id, has_cookie, refused) = match self.cookie.find(headers) {
-            _ if !allowed => (None, false, None),
             Found::None => (None, false, None),
             Found::One(value) => match self.cookie.decode(value) {
                 Some(id) => (Some(id), true, None),
@@ -166,23 +168,12 @@ impl Config {
         session: Session,
         rest: Rest,
         response: Response<R>,
-        allowed: bool,
     ) -> Response<R> {
         let finished = session.finish(rest).await;
-        self.answer(finished, response, allowed)
+        self.answer(finished, response)
     }
 
-    fn answer<R: Default>(
-        &self,
-        mut finished: Finished,
-        mut response: Response<R>,
-        allowed: bool,
-    ) -> Response<R> {
-        if !allowed && matches!(finished.cookie, CookieWish::Set(..)) {
-            finished.cookie = CookieWish::Keep;
-            finished.error.get_or_insert_with(plain_http);
-            self.sessions.shared().refused(Refusal::PlainHttp);
-        }
+    fn answer<R: Default>(&self, finished: Finished, mut response: Response<R>) -> Response<R> {
         if let Some(error) = &finished.error {
             response = empty(status_of(error));
         } else if finished.vanished && self.on_vanished == OnVanished::BadRequest {
@@ -217,13 +208,6 @@ fn empty<R: Default>(status: StatusCode) -> Response<R> {
     response
 }
 
-fn plain_http() -> Error {
-    Error::config(
-        "a cookie for development, over a connection that is not local: serve over HTTPS with the \
-         default cookie, or acknowledge it with `allow_plain_http`",
-    )
-}
-
 type Finishing<R> = Pin<Box<dyn Future<Output = Response<R>> + Send>>;
 
 pin_project! {
@@ -231,7 +215,6 @@ pin_project! {
     pub struct ResponseFuture<F, R> {
         #[pin]
         inner: F,
-        allowed: bool,
         // Taken when the handler has returned.
         session: Option<(Session, Arc<Config>)>,
         finishing: Option<Finishing<R>>,
@@ -255,12 +238,10 @@ where
             if session.is_untouched() {
                 return Poll::Ready(Ok(response));
             }
-            let allowed = *this.allowed;
             match session.finish_at_once(config.saves(&response), config.wish()) {
-                Ok(finished) => return Poll::Ready(Ok(config.answer(finished, response, allowed))),
+                Ok(finished) => return Poll::Ready(Ok(config.answer(finished, response))),
                 Err(rest) => {
-                    *this.finishing =
-                        Some(Box::pin(config.finish(session, rest, response, allowed)));
+                    *this.finishing = Some(Box::pin(config.finish(session, rest, response)));
                 }
             }
         }

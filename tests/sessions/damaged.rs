@@ -1,11 +1,14 @@
 //! Records that cannot be read: they keep nobody in, and nobody out.
 
 use std::fs;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use sessile::session::{Sessions, SessionsBuilder};
 use sessile::testing::ManualClock;
 use sessile::{Error, Id};
 
+use crate::futures::by_hand as wait;
 use crate::support::Temp;
 use crate::{MINUTE, logged_in};
 
@@ -25,6 +28,16 @@ struct Damaged {
 impl Damaged {
     /// `damage` finds what is to be damaged in the bytes of a base.
     fn new(count: usize, damage: impl Fn(&[u8], &[Id]) -> Vec<usize>) -> Damaged {
+        Damaged::after(count, |_, _, _| None, damage)
+    }
+
+    /// The same after something else was done with them; an id that it has given out is the last of
+    /// those that `damage` is told.
+    fn after(
+        count: usize,
+        act: impl FnOnce(&Sessions, &ManualClock, &[Id]) -> Option<Id>,
+        damage: impl Fn(&[u8], &[Id]) -> Vec<usize>,
+    ) -> Damaged {
         let (temp, clock) = (Temp::new(), ManualClock::new());
         let open = |temp: &Temp| {
             let clock = clock.clone();
@@ -43,12 +56,14 @@ impl Damaged {
         marked.insert("mark", MARK).unwrap();
         marked.save().unwrap();
         drop(marked);
+        let given = act(&sessions, &clock, &ids);
         sessions.close().unwrap();
         drop(sessions);
         let mut hits = 0;
         for name in temp.names("base.") {
             let path = temp.path().join(&name);
             let mut bytes = fs::read(&path).unwrap();
+            let ids: Vec<Id> = ids.iter().chain(&given).cloned().collect();
             for at in damage(&bytes, &ids) {
                 bytes[at] ^= 1;
                 hits += 1;
@@ -102,6 +117,43 @@ fn a_damaged_session_keeps_its_owner_neither_from_a_list_nor_from_a_login() {
     assert!(damaged.lives(&new) && damaged.good.iter().all(|id| damaged.lives(id)));
     assert_eq!(damaged.sessions.list_of("ada").unwrap().len(), damaged.good.len() + 1);
     assert!(!damaged.lives(&damaged.bad[0]), "what nobody can read has ended with the login");
+}
+
+#[test]
+fn a_walk_goes_on_behind_what_is_damaged_and_tells_of_it() {
+    let damaged = Damaged::session();
+    let (good, bad): (Vec<_>, Vec<_>) = damaged.sessions.list().partition(Result::is_ok);
+    assert!(!bad.is_empty() && bad.len() <= 1 + damaged.bad.len(), "{} errors", bad.len());
+    let mut met: Vec<_> = good.into_iter().map(|info| info.unwrap().key).collect();
+    let count = met.len();
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met.len(), count, "one is met twice");
+    assert!(damaged.good.iter().all(|id| met.contains(&id.key())));
+    // A block has some dozen records, and there are 2000.
+    assert!((1900..2008).contains(&count), "{count}");
+    let failed = damaged.sessions.counts().failed;
+    assert_eq!(damaged.sessions.count().unwrap(), count as u64);
+    assert_eq!(damaged.sessions.counts().failed - failed, bad.len() as u64);
+    damaged.sessions.close().unwrap();
+    let closed: Vec<_> = damaged.sessions.list().take(2).collect();
+    assert!(closed.len() == 1 && closed[0].as_ref().is_err_and(Error::is_closed));
+}
+
+/// A future that looked through all records itself would be ready at once, every time.
+#[test]
+fn a_damaged_list_is_made_anew_beside_the_thread_that_waits() {
+    let waited = (0..3).any(|_| {
+        let damaged = Damaged::list();
+        let mut listing = pin!(damaged.sessions.list_of_async("ada"));
+        let polled = listing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let waits = polled.is_pending();
+        if waits {
+            assert_eq!(wait(listing).unwrap().len(), damaged.good.len());
+        }
+        waits
+    });
+    assert!(waited);
 }
 
 #[test]
@@ -176,4 +228,50 @@ fn the_id_of_a_renewal_is_good_though_the_list_is_damaged() {
     assert_eq!(listed.len(), damaged.good.len());
     damaged.sessions.revoke_owner("ada").unwrap();
     assert!(!damaged.lives(&new));
+}
+
+/// A session whose oldest id that waits to be presented is damaged, with that and the later one.
+fn waiting() -> (Damaged, Id, Id) {
+    // Now and then the session itself lies in the same block.
+    for _ in 0..10 {
+        let mut oldest = None;
+        let damaged = Damaged::after(
+            1,
+            |sessions, clock, ids| {
+                clock.advance(MINUTE);
+                let session = sessions.load(&ids[0]).unwrap().unwrap();
+                oldest = session.save().unwrap();
+                oldest.clone()
+            },
+            |bytes, ids| {
+                // What the session is under follows the id only in the id's own record.
+                let session = all(bytes, &ids[0].key().to_bytes());
+                let near = |at: &usize| session.iter().any(|next| next > at && next - at < 64);
+                let at = all(bytes, &ids[1].key().to_bytes());
+                at.into_iter().filter(near).collect()
+            },
+        );
+        let oldest = oldest.unwrap();
+        if damaged.sessions.load(&oldest).is_err() && damaged.good.len() == 1 {
+            let id = damaged.good[0].clone();
+            return (damaged, id, oldest);
+        }
+    }
+    panic!("ten times in one block");
+}
+
+#[test]
+fn a_renewal_drops_the_oldest_id_though_it_is_damaged() {
+    let (damaged, id, oldest) = waiting();
+    let mut given = Vec::new();
+    for round in 0..6 {
+        damaged.clock.advance(MINUTE);
+        let session = damaged.sessions.load(&id).unwrap().unwrap();
+        session.insert("round", round).unwrap();
+        given.extend(session.save().unwrap());
+        assert_eq!(damaged.sessions.load(&id).unwrap().unwrap().get("round").unwrap(), Some(round));
+    }
+    assert_eq!(given.len(), 6, "each time there is a new id");
+    assert!(!damaged.lives(&oldest), "it has made room, for good");
+    assert!(damaged.lives(given.last().unwrap()));
 }

@@ -10,7 +10,7 @@ use sessile::session::{Redeemed, Sessions};
 use crate::{World, get};
 
 /// Polls until it is ready. On a disk whose background work the callers do, that is soon.
-fn by_hand<T>(future: impl Future<Output = T>) -> T {
+pub fn by_hand<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     for _ in 0..10_000 {
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

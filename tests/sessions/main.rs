@@ -12,6 +12,7 @@
 #![allow(dropping_copy_types, reason = "what a call returns does not matter there")]
 
 mod cases;
+mod clones;
 mod closures;
 mod damaged;
 mod failures;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod browser;
+mod plain_http;
 mod secrets;
 mod shared_caches;
 mod statements;

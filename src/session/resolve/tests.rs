@@ -70,10 +70,6 @@ impl Backend<Record> for Meddler {
         self.store.records()
     }
 
-    fn legible(&self) -> Records<Record> {
-        self.store.legible()
-    }
-
     fn now(&self) -> Timestamp {
         self.store.now()
     }
@@ -191,8 +187,7 @@ fn a_way_that_does_not_end_is_an_error_and_no_anonymous_visitor() {
     put(&ring, new, Kind::Moved(Place::from(old)));
     let shared = Shared { backend: Box::new(ring), ..shared };
     assert!(block_on(shared.resolve(old)).is_err_and(|error| error.is_full()));
-    let changed =
-        shared.change(Purpose::Change, old, |_| Ok(crate::session::shared::Verdict::Keep(())));
+    let changed = shared.change::<()>(Purpose::Change, old, |_, _| unreachable!());
     assert!(block_on(changed).is_err_and(|error| error.is_full()));
 }
 

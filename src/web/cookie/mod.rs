@@ -155,8 +155,10 @@ impl Cookie {
         self.0.removal.clone()
     }
 
-    /// Whether the cookie may go out in the answer to a request. One with `Secure` always may; one
-    /// without only to a loopback host, or where [`CookieBuilder::allow_plain_http`] was called.
+    /// Whether the cookie may go out in the answer to a request. One without `Secure` only to a
+    /// loopback host, or where [`CookieBuilder::allow_plain_http`] was called. One with `Secure` always
+    /// may: behind a proxy that ends TLS every request comes over plain HTTP. Where there is no TLS at
+    /// all browsers drop it, and each request that sets something begins another session.
     pub fn is_allowed_for(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let options = &self.0.options;
         options.secure || options.plain_http || is_loopback_request(uri, headers)

@@ -1,0 +1,189 @@
+//! Changing the live session, while what the request has not saved yet is a part of it.
+//!
+//! What a change takes from the request's own state, and what it makes of the session, is set in
+//! that state while the change is decided, under the lock of the record: whatever clones of the
+//! session do at the same time, a value that was set counts once. Inside the record's lock the
+//! state's may be taken, never the other way round.
+
+use std::sync::Arc;
+
+use crate::backend::{Purpose, block_on};
+use crate::error::Result;
+use crate::id::Key;
+use crate::session::delta::Delta;
+use crate::session::handle::Session;
+use crate::session::record::{Body, Kind, Record};
+use crate::session::resolve::Live;
+use crate::session::shared::{Changed, Verdict};
+use crate::session::state::{State, Turn};
+
+/// What the request itself has set under a key and not saved yet; a value that is `None` is to be
+/// taken out.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Unsaved<'a> {
+    name: &'a str,
+    set: Option<Option<Box<str>>>,
+    /// The same before a login that is to come with the response.
+    set_before: Option<Option<Box<str>>>,
+}
+
+impl Unsaved<'_> {
+    /// What the request sees, given what the session has.
+    pub(crate) fn or<'a>(&'a self, saved: Option<&'a str>) -> Option<&'a str> {
+        match self.set.as_ref().or(self.set_before.as_ref()) {
+            Some(set) => set.as_deref(),
+            None => saved,
+        }
+    }
+}
+
+/// What a change has done to the request's state: to be taken back if it fails after all.
+#[derive(Default)]
+pub(crate) struct Shown {
+    /// What the session was, and is.
+    live: Option<(Live, Arc<Record>)>,
+    /// What was taken to be saved.
+    pub(crate) delta: Delta,
+}
+
+type Undo<'a> = Option<(Shown, Option<Unsaved<'a>>)>;
+
+impl State {
+    fn before(&mut self) -> Option<&mut Delta> {
+        match self.turn.as_deref_mut() {
+            Some(Turn::Login(login)) => Some(&mut login.before),
+            _ => None,
+        }
+    }
+
+    fn unsaved<'a>(&mut self, name: &'a str) -> Unsaved<'a> {
+        let set = self.delta.entry(name).cloned();
+        let set_before = self.before().and_then(|before| before.entry(name).cloned());
+        Unsaved { name, set, set_before }
+    }
+
+    /// It is in the session. False if it has been set anew since: that is still to be saved.
+    fn use_up(&mut self, unsaved: &Unsaved<'_>) -> bool {
+        if self.unsaved(unsaved.name) != *unsaved {
+            return false;
+        }
+        self.delta.forget(unsaved.name);
+        if let Some(before) = self.before() {
+            before.forget(unsaved.name);
+        }
+        true
+    }
+
+    /// It is not in the session after all.
+    fn put_back(&mut self, unsaved: Unsaved<'_>) {
+        let Unsaved { name, mut set, set_before } = unsaved;
+        let now = self.unsaved(name);
+        if now.set.is_some() || now.set_before.is_some() {
+            return;
+        }
+        match (self.before(), set_before) {
+            (Some(before), Some(value)) => before.set(name, value),
+            (_, value) => set = set.or(value),
+        }
+        if let Some(value) = set {
+            self.delta.set(name, value);
+        }
+    }
+
+    /// The session is this by now, under `key`, having been looked for under `target`.
+    fn show(&mut self, target: Key, key: Key, record: &Arc<Record>, shown: &mut Shown) {
+        // A clone may have ended it meanwhile, or begun another.
+        let same = |live: &&mut Live| live.key == target || live.key == key;
+        let Some(live) = self.live.as_mut().filter(same) else { return };
+        shown.live = Some((live.clone(), record.clone()));
+        live.moved |= live.key != key;
+        (live.key, live.record) = (key, record.clone());
+    }
+
+    /// The same, with everything that is to be saved: it is in the record.
+    pub(crate) fn save(&mut self, target: Key, key: Key, record: &Arc<Record>) -> Shown {
+        let mut shown = Shown { delta: std::mem::take(&mut self.delta), ..Shown::default() };
+        self.show(target, key, record, &mut shown);
+        shown
+    }
+
+    /// It has failed.
+    pub(crate) fn withdraw(&mut self, shown: Shown) {
+        let later = std::mem::take(&mut self.delta);
+        self.delta = shown.delta.then(later);
+        if let (Some((before, record)), Some(live)) = (shown.live, self.live.as_mut())
+            && Arc::ptr_eq(&record, &live.record)
+        {
+            *live = before;
+        }
+    }
+}
+
+/// What came of a change that acts at once.
+pub(crate) enum Acted<R> {
+    Done(R),
+    /// The session has ended meanwhile.
+    Gone,
+    /// A clone has emptied it, or logs somebody else in: there is nothing to act upon at once.
+    Aimless,
+}
+
+impl Session {
+    /// Changes the live session. `aim` says whether there is still something to act upon; `change`
+    /// is given what is unsaved of `name`, and says whether it has used that up.
+    pub(crate) fn act<R: Send>(
+        &self,
+        target: Key,
+        name: &str,
+        aim: fn(&State) -> Option<Key>,
+        mut change: impl FnMut(&mut Body, &Unsaved<'_>) -> Result<(Verdict<R>, bool)> + Send,
+    ) -> Result<Acted<R>> {
+        let shared = self.shared();
+        let mut undo: Undo<'_> = None;
+        let take_back = |state: &mut State, undo: &mut Undo<'_>| {
+            if let Some((shown, used)) = undo.take() {
+                state.withdraw(shown);
+                used.into_iter().for_each(|used| state.put_back(used));
+            }
+        };
+        let changed = block_on(shared.change(Purpose::Change, target, |key, mut body| {
+            let unsaved = {
+                let mut state = self.state();
+                take_back(&mut state, &mut undo);
+                if aim(&state).is_none() {
+                    let record = Arc::new(Record(Kind::Session(body)));
+                    return Ok((Verdict::Keep(None), record));
+                }
+                state.unsaved(name)
+            };
+            let (verdict, uses_up) = change(&mut body, &unsaved)?;
+            let record = Arc::new(Record(Kind::Session(body)));
+            let mut state = self.state();
+            let mut shown = Shown::default();
+            state.show(target, key, &record, &mut shown);
+            let used = (uses_up && state.use_up(&unsaved)).then_some(unsaved);
+            state.modified |= uses_up;
+            undo = Some((shown, used));
+            Ok((verdict.map(Some), record))
+        }));
+        match changed {
+            Ok(Changed::Done(None, _)) => Ok(Acted::Aimless),
+            Ok(Changed::Done(Some(result), _)) => {
+                self.state().wait_for(shared.settings.write_level);
+                block_on(self.wait_if_late())?;
+                Ok(Acted::Done(result))
+            }
+            Ok(Changed::Gone) => {
+                self.vanished(target);
+                Ok(Acted::Gone)
+            }
+            Err(error) => {
+                // Of what is unknown the change is visible.
+                if !error.is_unknown() {
+                    take_back(&mut self.state(), &mut undo);
+                }
+                Err(error)
+            }
+        }
+    }
+}
