@@ -23,7 +23,7 @@ pub fn chart(rows: &[Row]) -> Option<String> {
         return None;
     }
     let ends = |(row, ratio): &(&Row, f64)| [*ratio].into_iter().chain(quartiles(row));
-    let axis = Axis::over(LABELS, WIDTH - 60.0, true, rows.iter().flat_map(ends));
+    let axis = Axis::over(LABELS + 40.0, WIDTH - 60.0, true, rows.iter().flat_map(ends));
     let bottom = TOP + rows.len() as f64 * STEP + 4.0;
     let mut svg = Svg::new();
     svg.text(16.0, 24.0, "title", Anchor::Start, "sessile beside others: how many times as good");
