@@ -5,19 +5,24 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::Result;
+use crate::alone;
 use crate::works::{Entry, PLAN};
 
 pub const HELP: &str = r#"Measures sessile against its rivals, in interleaved pairs.
 
 usage: rivals [--quick | --full] [--json] [--only WORK[,WORK]] [--rival NAME] [--dir DIR]
+              [--record FILE] [--plot DIR [--from FILE]]
 
-  --quick   100,000 sessions, within 5 minutes (the default)
+  --quick   100,000 sessions, within 10 minutes (the default)
   --full    1,000,000 sessions, about half an hour
   --json    one JSON object for each measurement, instead of a table
   --only    these works alone
   --rival   this rival alone; "sessile" runs it against itself and shows the noise
   --dir     where the stores lie while they are measured (default: the system's temporary
             folder); on a disk, not in memory, or insert-power means nothing
+  --record  appends the results, and what was measured on, to this file of CSV
+  --plot    draws the results into this folder, as SVG
+  --from    measures nothing and draws what this file of CSV holds
 "#;
 
 /// What was asked for.
@@ -29,6 +34,9 @@ pub struct Arguments {
     pub works: Vec<String>,
     pub rival: Option<String>,
     pub dir: PathBuf,
+    pub record: Option<PathBuf>,
+    pub plot: Option<PathBuf>,
+    pub from: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -42,6 +50,9 @@ impl Arguments {
             works: Vec::new(),
             rival: None,
             dir: std::env::temp_dir(),
+            record: None,
+            plot: None,
+            from: None,
         };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
@@ -56,25 +67,39 @@ impl Arguments {
                 }
                 Long("rival") => asked.rival = Some(parser.value()?.string()?),
                 Long("dir") => asked.dir = parser.value()?.into(),
+                Long("record") => asked.record = Some(parser.value()?.into()),
+                Long("plot") => asked.plot = Some(parser.value()?.into()),
+                Long("from") => asked.from = Some(parser.value()?.into()),
                 _ => return Err(argument.unexpected().into()),
             }
         }
-        asked.works.iter().try_for_each(|name| known(name, "work", PLAN.iter().map(|e| e.work)))?;
-        asked
-            .rival
-            .iter()
-            .try_for_each(|name| known(name, "rival", PLAN.iter().map(|e| e.rival)))?;
+        if asked.from.is_some() && asked.plot.is_none() {
+            return Err("--from says what to draw; --plot must say where".into());
+        }
+        let works = || PLAN.iter().map(|e| e.work).chain(alone::PLAN.iter().map(|e| e.work));
+        let rivals = || PLAN.iter().map(|e| e.rival).chain(alone::PLAN.iter().map(|e| e.rival));
+        asked.works.iter().try_for_each(|name| known(name, "work", works()))?;
+        asked.rival.iter().try_for_each(|name| known(name, "rival", rivals()))?;
         Ok(asked)
     }
 
     /// Whether this measurement is among those asked for.
     pub fn wants(&self, entry: &Entry) -> bool {
-        let work = self.works.is_empty() || self.works.iter().any(|name| name == entry.work);
+        let work = self.wants_work(entry.work);
         let rival = match &self.rival {
             Some(name) => name == entry.rival,
             None => !entry.is_control(),
         };
         work && rival
+    }
+
+    /// The same for a work that is set beside itself.
+    pub fn wants_alone(&self, entry: &alone::Entry) -> bool {
+        self.wants_work(entry.work) && self.rival.as_ref().is_none_or(|name| name == entry.rival)
+    }
+
+    fn wants_work(&self, work: &str) -> bool {
+        self.works.is_empty() || self.works.iter().any(|name| name == work)
     }
 }
 
