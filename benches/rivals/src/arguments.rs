@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::Result;
-use crate::works::{Entry, PLAN};
+use crate::works::{Entry, PLAN, When};
 
 pub const HELP: &str = r#"Measures sessile against its rivals, in interleaved pairs.
 
 usage: rivals [--quick | --full] [--json] [--only WORK[,WORK]] [--rival NAME] [--dir DIR]
 
-  --quick   100,000 sessions, within 5 minutes (the default)
-  --full    1,000,000 sessions, about half an hour
+  --quick   100,000 sessions, the works and rivals that matter most, within 5 minutes (the default)
+  --full    1,000,000 sessions, every work against every rival, within an hour and a half
   --json    one JSON object for each measurement, instead of a table
-  --only    these works alone
+  --only    these works alone, against every rival that they have
   --rival   this rival alone; "sessile" runs it against itself and shows the noise
   --dir     where the stores lie while they are measured (default: the system's temporary
             folder); on a disk, not in memory, or insert-power means nothing
@@ -69,12 +69,17 @@ impl Arguments {
 
     /// Whether this measurement is among those asked for.
     pub fn wants(&self, entry: &Entry) -> bool {
-        let work = self.works.is_empty() || self.works.iter().any(|name| name == entry.work);
+        let named = self.works.iter().any(|name| name == entry.work);
+        let due = match entry.when {
+            When::Quick => true,
+            When::Full => self.full || self.rival.is_some(),
+            When::Named => false,
+        };
         let rival = match &self.rival {
             Some(name) => name == entry.rival,
             None => !entry.is_control(),
         };
-        work && rival
+        (named || self.works.is_empty() && due) && rival
     }
 }
 
