@@ -15,6 +15,7 @@ use super::{Change, Client, Level, Rival};
 use crate::Result;
 use crate::keys::Key;
 use crate::record::{ENCODED, Record};
+use crate::scratch;
 
 const SESSIONS: TableDefinition<&[u8; 16], &[u8]> = TableDefinition::new("sessions");
 const CACHE_BYTES: usize = 512 << 20;
@@ -40,7 +41,11 @@ impl Rival for Redb {
     const NAME: &'static str = "redb";
 
     fn open(dir: &Path, level: Level) -> Result<Self> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(dir)?;
+        if !dir.exists() {
+            scratch::private(dir)?;
+        }
+        let file = dir.join("sessions.redb");
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(file)?;
         let shared = Shared { database, level, commits: AtomicUsize::new(0) };
         shared.write(|_| Ok(()))?;
         Ok(Redb(Arc::new(shared)))
