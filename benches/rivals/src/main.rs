@@ -1,12 +1,18 @@
 //! sessile and its rivals on the same sessions. This file walks the plan and prints.
 
+mod alone;
 mod arguments;
 mod child;
+mod finding;
 mod heap;
 mod keys;
+mod latency;
+mod machine;
 mod measure;
+mod plot;
 mod record;
 mod report;
+mod results;
 mod rivals;
 mod scratch;
 mod works;
@@ -19,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use crate::arguments::{Arguments, HELP};
 use crate::keys::Keys;
-use crate::report::head;
+use crate::report::{Line, head};
+use crate::results::Row;
 use crate::scratch::Scratch;
 use crate::works::{Bench, Entry, PLAN, Size};
 
@@ -54,26 +61,45 @@ fn bench() -> Result<bool> {
         print!("{HELP}");
         return Ok(true);
     }
+    if let (Some(from), Some(plot)) = (&asked.from, &asked.plot) {
+        plot::draw(&results::read(from)?, plot)?;
+        return Ok(true);
+    }
     let (size, limit) = if asked.full { full() } else { quick() };
     let begun = Instant::now();
     let scratch = Scratch::new(&asked.dir)?;
     guard(scratch.path().to_path_buf(), limit);
     greet(&size, scratch.path())?;
     let bench = Bench { keys: Keys::new(size.sessions), size, scratch };
-    if !asked.json {
+    let late = || begun.elapsed() + RESERVE > limit;
+    let mut good = true;
+    let mut rows = Vec::new();
+    let plan: Vec<_> = PLAN.iter().filter(|entry| asked.wants(entry)).collect();
+    if !asked.json && !plan.is_empty() {
         println!("{}", head());
     }
-    let mut good = true;
-    for entry in PLAN.iter().filter(|entry| asked.wants(entry)) {
-        let late = begun.elapsed() + RESERVE > limit;
-        good &= run(&bench, entry, late, asked.json);
+    for entry in plan {
+        good &= run(&bench, entry, late(), asked.json, &mut rows);
+    }
+    let plan: Vec<_> = alone::PLAN.iter().filter(|entry| asked.wants_alone(entry)).collect();
+    if !asked.json && !plan.is_empty() {
+        println!("{}", finding::head());
+    }
+    for entry in plan {
+        good &= run_alone(&bench, entry, late(), asked.json, &mut rows);
+    }
+    if let Some(path) = &asked.record {
+        results::append(path, &rows, &asked.dir)?;
+    }
+    if let Some(dir) = &asked.plot {
+        plot::draw(&rows, dir)?;
     }
     Ok(good)
 }
 
 /// Runs one row of the plan and prints what came out; whether it succeeded or was skipped for a
 /// good reason.
-fn run(bench: &Bench, entry: &Entry, late: bool, json: bool) -> bool {
+fn run(bench: &Bench, entry: &Entry, late: bool, json: bool, rows: &mut Vec<Row>) -> bool {
     let Entry { work, rival, .. } = entry;
     if let Some(reason) = (entry.missing)() {
         eprintln!("{work} against {rival}: skipped: {reason}");
@@ -85,13 +111,42 @@ fn run(bench: &Bench, entry: &Entry, late: bool, json: bool) -> bool {
     }
     match (entry.run)(bench) {
         Ok(lines) => {
-            for line in lines {
+            for line in &lines {
                 println!("{}", if json { line.json() } else { line.row() });
             }
+            rows.extend(lines.iter().map(|line: &Line| Row::from(line)));
             true
         }
         Err(error) => {
             eprintln!("{work} against {rival}: failed: {error}");
+            false
+        }
+    }
+}
+
+/// The same for a work that is set beside itself.
+fn run_alone(
+    bench: &Bench,
+    entry: &alone::Entry,
+    late: bool,
+    json: bool,
+    rows: &mut Vec<Row>,
+) -> bool {
+    let alone::Entry { work, rival, run } = entry;
+    if late {
+        eprintln!("{work} beside {rival}: skipped: the time is up");
+        return false;
+    }
+    match run(bench) {
+        Ok(findings) => {
+            for finding in &findings {
+                println!("{}", if json { finding.json() } else { finding.row() });
+            }
+            rows.extend(findings.iter().map(Row::from));
+            true
+        }
+        Err(error) => {
+            eprintln!("{work} beside {rival}: failed: {error}");
             false
         }
     }

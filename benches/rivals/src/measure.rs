@@ -124,7 +124,7 @@ impl Pair {
 }
 
 /// The value below which `share` of `values` lie, between two of them if need be.
-fn quantile(values: &[f64], share: f64) -> f64 {
+pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     let place = share * values.len().saturating_sub(1) as f64;

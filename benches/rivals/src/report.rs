@@ -34,7 +34,7 @@ impl Unit {
         }
     }
 
-    fn short(self) -> &'static str {
+    pub fn short(self) -> &'static str {
         match self {
             Unit::OpsPerS => "/s",
             Unit::Milliseconds => "ms",
@@ -58,7 +58,7 @@ impl Line {
     }
 
     /// Sessile's figure over the rival's. More is better for rates, less for the rest.
-    fn ratio(&self) -> f64 {
+    pub fn ratio(&self) -> f64 {
         self.ours / self.theirs
     }
 
@@ -112,12 +112,12 @@ pub fn head() -> String {
     )
 }
 
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value.abs() >= 1000.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
 /// Thousands apart, for people.
-fn grouped(value: f64) -> String {
+pub fn grouped(value: f64) -> String {
     if value.abs() < 1000.0 {
         return format!("{value:.2}");
     }
