@@ -1,6 +1,6 @@
 //! The sides of a comparison, behind one trait: each keeps records under keys, in its own way.
 //!
-//! A new rival is a file here, a row for each of its works in `works::PLAN`, and one in `tests`.
+//! A new rival is a file here, a row for each of its works in `works::plan`, and one in `tests`.
 
 mod append;
 mod dashmap;
