@@ -6,18 +6,19 @@ use lexopt::prelude::*;
 
 use crate::Result;
 use crate::alone;
-use crate::works::{Entry, PLAN};
+use crate::works::{Entry, PLAN, When};
 
 pub const HELP: &str = r#"Measures sessile against its rivals, in interleaved pairs.
 
-usage: rivals [--quick | --full] [--json] [--only WORK[,WORK]] [--rival NAME] [--dir DIR]
+usage: rivals [--quick | --full] [--json] [--only WORK[,WORK]]
+              [--rival NAME[,NAME]] [--dir DIR]
               [--record FILE] [--plot DIR [--from FILE]]
 
-  --quick   100,000 sessions, within 10 minutes (the default)
-  --full    1,000,000 sessions, about half an hour
+  --quick   100,000 sessions, the works and rivals that matter most, within 5 minutes (the default)
+  --full    1,000,000 sessions, every work against every rival, about an hour
   --json    one JSON object for each measurement, instead of a table
-  --only    these works alone
-  --rival   this rival alone; "sessile" runs it against itself and shows the noise
+  --only    these works alone, against every rival that they have
+  --rival   these rivals alone; "sessile" runs it against itself and shows the noise
   --dir     where the stores lie while they are measured (default: the system's temporary
             folder); on a disk, not in memory, or insert-power means nothing
   --record  appends the results, and what was measured on, to this file of CSV
@@ -32,7 +33,8 @@ pub struct Arguments {
     pub help: bool,
     /// Empty means all.
     pub works: Vec<String>,
-    pub rival: Option<String>,
+    /// Empty means all but sessile itself.
+    pub rivals: Vec<String>,
     pub dir: PathBuf,
     pub record: Option<PathBuf>,
     pub plot: Option<PathBuf>,
@@ -48,7 +50,7 @@ impl Arguments {
             json: false,
             help: false,
             works: Vec::new(),
-            rival: None,
+            rivals: Vec::new(),
             dir: std::env::temp_dir(),
             record: None,
             plot: None,
@@ -61,11 +63,8 @@ impl Arguments {
                 Long("full") => asked.full = true,
                 Long("json") => asked.json = true,
                 Long("help") | Short('h') => asked.help = true,
-                Long("only") => {
-                    let works = parser.value()?.string()?;
-                    asked.works.extend(works.split(',').map(str::to_owned));
-                }
-                Long("rival") => asked.rival = Some(parser.value()?.string()?),
+                Long("only") => asked.works.extend(names(&mut parser)?),
+                Long("rival") => asked.rivals.extend(names(&mut parser)?),
                 Long("dir") => asked.dir = parser.value()?.into(),
                 Long("record") => asked.record = Some(parser.value()?.into()),
                 Long("plot") => asked.plot = Some(parser.value()?.into()),
@@ -79,28 +78,43 @@ impl Arguments {
         let works = || PLAN.iter().map(|e| e.work).chain(alone::PLAN.iter().map(|e| e.work));
         let rivals = || PLAN.iter().map(|e| e.rival).chain(alone::PLAN.iter().map(|e| e.rival));
         asked.works.iter().try_for_each(|name| known(name, "work", works()))?;
-        asked.rival.iter().try_for_each(|name| known(name, "rival", rivals()))?;
+        asked.rivals.iter().try_for_each(|name| known(name, "rival", rivals()))?;
         Ok(asked)
     }
 
     /// Whether this measurement is among those asked for.
     pub fn wants(&self, entry: &Entry) -> bool {
-        let work = self.wants_work(entry.work);
-        let rival = match &self.rival {
-            Some(name) => name == entry.rival,
-            None => !entry.is_control(),
+        let due = match entry.when {
+            When::Quick => true,
+            When::Full => self.full || !self.rivals.is_empty(),
+            When::Named => false,
         };
-        work && rival
+        let rival = match self.rivals.as_slice() {
+            [] => !entry.is_control(),
+            rivals => rivals.iter().any(|name| name == entry.rival),
+        };
+        self.wants_work(entry.work, due) && rival
     }
 
     /// The same for a work that is set beside itself.
     pub fn wants_alone(&self, entry: &alone::Entry) -> bool {
-        self.wants_work(entry.work) && self.rival.as_ref().is_none_or(|name| name == entry.rival)
+        let due = self.full || !self.rivals.is_empty();
+        let rival = self.rivals.is_empty() || self.rivals.iter().any(|name| name == entry.rival);
+        self.wants_work(entry.work, due) && rival
     }
 
-    fn wants_work(&self, work: &str) -> bool {
-        self.works.is_empty() || self.works.iter().any(|name| name == work)
+    /// Whether it is named, or nothing is and it is `due`.
+    fn wants_work(&self, work: &str, due: bool) -> bool {
+        match self.works.as_slice() {
+            [] => due,
+            works => works.iter().any(|name| name == work),
+        }
     }
+}
+
+/// The names in an option's value, which commas separate.
+fn names(parser: &mut lexopt::Parser) -> Result<Vec<String>> {
+    Ok(parser.value()?.string()?.split(',').map(str::to_owned).collect())
 }
 
 fn known(name: &str, what: &str, all: impl Iterator<Item = &'static str>) -> Result<()> {

@@ -75,7 +75,7 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    fn key(&mut self) -> Key {
+    pub fn key(&mut self) -> Key {
         Key((u128::from(self.next()) << 64 | u128::from(self.next())).to_le_bytes())
     }
 }
@@ -100,7 +100,7 @@ impl BuildHasher for Folded {
     }
 }
 
-/// See [`Folded`]. Takes one key and nothing else.
+/// See [`Folded`]. Made for one key, and takes what moka hashes beside it.
 pub struct FoldedHasher {
     seed: [u64; 2],
     hash: u64,
@@ -112,8 +112,11 @@ impl Hasher for FoldedHasher {
         self.hash = fold(fold(bits as u64 ^ low, (bits >> 64) as u64 ^ high) ^ PI, GOLDEN);
     }
 
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are written as one number");
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+            self.hash = fold(self.hash ^ bits ^ PI, GOLDEN);
+        }
     }
 
     fn finish(&self) -> u64 {

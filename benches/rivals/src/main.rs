@@ -161,7 +161,7 @@ fn quick() -> (Size, Duration) {
         round_max: Duration::from_millis(700),
         pair_max: Duration::from_secs(8),
     };
-    (size, Duration::from_secs(600))
+    (size, Duration::from_secs(300))
 }
 
 fn full() -> (Size, Duration) {
@@ -169,10 +169,10 @@ fn full() -> (Size, Duration) {
         sessions: 1_000_000,
         rounds: 11,
         slice: Duration::from_millis(400),
-        round_max: Duration::from_secs(8),
-        pair_max: Duration::from_secs(90),
+        round_max: Duration::from_secs(4),
+        pair_max: Duration::from_secs(45),
     };
-    (size, Duration::from_secs(3600))
+    (size, Duration::from_secs(2 * 3600))
 }
 
 /// Ends the process, and leaves nothing behind, if something hangs.

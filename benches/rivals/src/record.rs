@@ -66,6 +66,11 @@ impl Record {
         }
     }
 
+    /// What a request leaves in its session: the size stays.
+    pub fn see(&mut self) {
+        self.seen_ms += 1;
+    }
+
     /// Puts the encoded record at the end of `buffer`.
     pub fn encode(&self, buffer: &mut Vec<u8>) -> Result<()> {
         let before = buffer.len();

@@ -88,7 +88,7 @@ impl Line {
         let spread =
             self.spread.map_or(String::new(), |(low, high, _)| format!("{low:.2}–{high:.2}"));
         let mut row = format!(
-            "{:<15} {:<17} {:>7} {:>14} {:>14} {:<10} {:>7.2}  {spread}",
+            "{:<15} {:<21} {:>7} {:>14} {:>14} {:<10} {:>7.2}  {spread}",
             self.work,
             self.rival,
             self.threads,
@@ -107,7 +107,7 @@ impl Line {
 /// The titles of the table's columns.
 pub fn head() -> String {
     format!(
-        "{:<15} {:<17} {:>7} {:>14} {:>14} {:<10} {:>7}  quartiles",
+        "{:<15} {:<21} {:>7} {:>14} {:>14} {:<10} {:>7}  quartiles",
         "work", "rival", "threads", "sessile", "rival", "", "ratio"
     )
 }

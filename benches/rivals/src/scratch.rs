@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::Result;
 
 const PREFIX: &str = "sessile-rivals-";
+/// The unit of `st_blocks`, whatever the file system's.
+const BLOCK: u64 = 512;
 
 /// A folder of this process; removed with everything in it on drop.
 pub struct Scratch {
@@ -61,6 +63,15 @@ pub fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Bytes that what lies at `path`, a folder or a file, occupies on the disk.
+pub fn occupied(path: &Path) -> Result<u64> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_dir() {
+        return Ok(metadata.blocks() * BLOCK);
+    }
+    fs::read_dir(path)?.map(|entry| occupied(&entry?.path())).sum()
 }
 
 /// Makes a folder that nobody else can read: stores refuse others.

@@ -1,23 +1,41 @@
 //! The sides of a comparison, behind one trait: each keeps records under keys, in its own way.
 //!
-//! A new rival is a file here, and a row for each of its works in `works::PLAN`.
+//! A new rival is a file here, a row for each of its works in `works::plan`, and one in `tests`.
 
 mod append;
 mod dashmap;
 mod fjall;
+mod lmdb;
 mod moka;
+mod moka_sqlite;
+mod papaya;
+mod quick_cache;
+mod redb;
 mod redis;
 mod sessile;
+mod sled;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod tower_memory;
 
 use std::borrow::Borrow;
 use std::path::Path;
 
 pub use self::append::Append;
-pub use self::dashmap::Dashmap;
+pub use self::dashmap::{Dashmap, DashmapDefault};
 pub use self::fjall::Fjall;
+pub use self::lmdb::Lmdb;
 pub use self::moka::Moka;
+pub use self::moka_sqlite::MokaSqlite;
+pub use self::papaya::Papaya;
+pub use self::quick_cache::QuickCache;
+pub use self::redb::Redb;
 pub use self::redis::Redis;
 pub use self::sessile::Sessile;
+pub use self::sled::Sled;
+pub use self::sqlite::Sqlite;
+pub use self::tower_memory::TowerMemory;
 use crate::Result;
 use crate::keys::Key;
 use crate::record::Record;
@@ -65,6 +83,11 @@ pub trait Rival: Sized + Send + Sync {
         self.settle()
     }
 
+    /// Gives up the space of what is no longer needed, as far as the side can.
+    fn compact(&mut self) -> Result<()> {
+        self.flush()
+    }
+
     /// Ends in good order: what was inserted is there after the next opening.
     fn close(self) -> Result<()> {
         Ok(())
@@ -85,4 +108,20 @@ pub trait Client: Send {
 
     /// Takes the record by value: putting it behind a pointer or encoding it is part of the work.
     fn insert(&mut self, key: &Key, record: Record) -> Result<()>;
+}
+
+/// A thread's access to a store whose sessions change and end.
+pub trait Change: Client {
+    /// A request with this session: reads it and puts its idle deadline off, where the side has
+    /// one and a plain `get` does not.
+    fn visit(&mut self, key: &Key) -> Result<Option<Self::Value>> {
+        self.get(key)
+    }
+
+    /// Reads the session, changes it and writes it back, so that no other update of it is lost;
+    /// false if there is none. `change` may be called more than once.
+    fn update(&mut self, key: &Key, change: fn(&mut Record)) -> Result<bool>;
+
+    /// Ends the session; false if there is none.
+    fn remove(&mut self, key: &Key) -> Result<bool>;
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::moka::ops::compute::{CompResult, Op};
 use ::moka::sync::Cache;
 
-use super::{Client, IDLE_S, Level, Rival};
+use super::{Change, Client, IDLE_S, Level, Rival};
 use crate::Result;
 use crate::keys::{Folded, Key};
 use crate::record::Record;
@@ -46,5 +47,23 @@ impl Client for Map {
     fn insert(&mut self, key: &Key, record: Record) -> Result<()> {
         Cache::insert(self, *key, Arc::new(record));
         Ok(())
+    }
+}
+
+impl Change for Map {
+    fn update(&mut self, key: &Key, change: fn(&mut Record)) -> Result<bool> {
+        let result = self.entry(*key).and_compute_with(|entry| match entry {
+            Some(entry) => {
+                let mut record = Record::clone(entry.value());
+                change(&mut record);
+                Op::Put(Arc::new(record))
+            }
+            None => Op::Nop,
+        });
+        Ok(matches!(result, CompResult::ReplacedWith(_)))
+    }
+
+    fn remove(&mut self, key: &Key) -> Result<bool> {
+        Ok(Cache::remove(self, key).is_some())
     }
 }

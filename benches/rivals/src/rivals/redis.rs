@@ -1,40 +1,32 @@
 //! A Redis server of the bench's own, on a Unix socket, with an append-only file; one command
 //! for each call, as a session middleware sends them. It stores bytes, so a get decodes them.
 //!
-//! `SET` carries the idle deadline; `GET` is plain, which spares Redis the touch.
+//! `Process` is `appendfsync everysec`, as is `Memory`; `Power` is `always`, which answers after the
+//! sync and takes the commands of all connections along. `SET` carries the idle deadline. `GET` is
+//! plain, which spares Redis the touch; a visit is `GETEX`. An update is `WATCH` and `GET`, then
+//! `MULTI`, `SET` and `EXEC`: two round trips.
+
+mod connection;
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Client, IDLE_S, Level, Rival};
+use self::connection::Connection;
+use super::{Level, Rival};
 use crate::Result;
 use crate::child;
-use crate::keys::Key;
-use crate::record::{ENCODED, Record};
 use crate::scratch;
 
 const SERVER: &str = "redis-server";
 /// How long a server may take to start or to end: it may have a large file to read.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A reply that takes longer than this is a hang.
-const REPLY: Duration = Duration::from_secs(20);
 
 pub struct Redis {
     server: Child,
     socket: PathBuf,
-}
-
-/// One connection.
-pub struct Connection {
-    stream: UnixStream,
-    request: Vec<u8>,
-    value: Vec<u8>,
-    reply: Vec<u8>,
 }
 
 impl Rival for Redis {
@@ -61,6 +53,26 @@ impl Rival for Redis {
 
     fn client(&self) -> Result<Connection> {
         Connection::new(&self.socket)
+    }
+
+    /// Rewrites its file in the background, and waits.
+    fn compact(&mut self) -> Result<()> {
+        let mut connection = self.client()?;
+        connection.send(&[b"BGREWRITEAOF"])?;
+        connection.line()?;
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            connection.send(&[b"INFO", b"persistence"])?;
+            let info = connection.string()?.ok_or("redis has no INFO")?;
+            let info = std::str::from_utf8(info)?;
+            if info.contains("aof_rewrite_in_progress:0")
+                && info.contains("aof_rewrite_scheduled:0")
+            {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Err("redis does not end rewriting its file".into())
     }
 
     fn close(mut self) -> Result<()> {
@@ -119,94 +131,6 @@ impl Drop for Redis {
         if let Ok(None) = self.server.try_wait() {
             let _ = self.server.kill();
             let _ = self.server.wait();
-        }
-    }
-}
-
-impl Connection {
-    fn new(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(REPLY))?;
-        stream.set_write_timeout(Some(REPLY))?;
-        Ok(Connection {
-            stream,
-            request: Vec::with_capacity(512),
-            value: Vec::with_capacity(ENCODED),
-            reply: Vec::with_capacity(512),
-        })
-    }
-
-    /// Sends one command, as an array of its words.
-    fn send(&mut self, words: &[&[u8]]) -> Result<()> {
-        self.request.clear();
-        write!(self.request, "*{}\r\n", words.len())?;
-        for word in words {
-            write!(self.request, "${}\r\n", word.len())?;
-            self.request.extend_from_slice(word);
-            self.request.extend_from_slice(b"\r\n");
-        }
-        self.reply.clear();
-        Ok(self.stream.write_all(&self.request)?)
-    }
-
-    /// Reads more of the reply.
-    fn fill(&mut self) -> Result<()> {
-        let mut bytes = [0; 512];
-        match self.stream.read(&mut bytes) {
-            Ok(0) => Err("redis has closed the connection".into()),
-            Ok(count) => {
-                self.reply.extend_from_slice(&bytes[..count]);
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The first line of the reply, without its end; an error reply is an error.
-    fn line(&mut self) -> Result<&[u8]> {
-        let end = loop {
-            match self.reply.windows(2).position(|pair| pair == b"\r\n") {
-                Some(end) => break end,
-                None => self.fill()?,
-            }
-        };
-        let line = &self.reply[..end];
-        if line.starts_with(b"-") {
-            return Err(format!("redis says {}", String::from_utf8_lossy(line)).into());
-        }
-        Ok(line)
-    }
-}
-
-impl Client for Connection {
-    type Value = Record;
-
-    fn get(&mut self, key: &Key) -> Result<Option<Record>> {
-        self.send(&[b"GET", &key.0])?;
-        let head = self.line()?;
-        if head == b"$-1" {
-            return Ok(None);
-        }
-        let digits = head.strip_prefix(b"$").ok_or("redis did not answer GET with a string")?;
-        let length: usize = std::str::from_utf8(digits)?.parse()?;
-        let begin = head.len() + 2;
-        while self.reply.len() < begin + length + 2 {
-            self.fill()?;
-        }
-        Record::decode(&self.reply[begin..begin + length]).map(Some)
-    }
-
-    fn insert(&mut self, key: &Key, record: Record) -> Result<()> {
-        let mut value = std::mem::take(&mut self.value);
-        value.clear();
-        record.encode(&mut value)?;
-        let idle = IDLE_S.to_string();
-        self.send(&[b"SET", &key.0, &value, b"EX", idle.as_bytes()])?;
-        self.value = value;
-        match self.line()? {
-            b"+OK" => Ok(()),
-            line => Err(format!("redis says {}", String::from_utf8_lossy(line)).into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::sessile::{Durability, Store};
 
-use super::{Client, IDLE_S, Level, Rival};
+use super::{Change, Client, IDLE_S, Level, Rival};
 use crate::Result;
 use crate::keys::Key;
 use crate::record::Record;
@@ -31,6 +31,8 @@ impl Rival for Sessile {
             .idle(Duration::from_secs(IDLE_S))
             .absolute(Duration::from_secs(30 * 24 * 3600))
             .durability(durability)
+            // By default a removal waits for the disk, which no rival's does.
+            .removal_durability(durability)
             .max_memory(MEMORY_MAX)
             .open(dir)?;
         Ok(Sessile(store))
@@ -50,6 +52,10 @@ impl Rival for Sessile {
         Ok(self.0.flush()?)
     }
 
+    fn compact(&mut self) -> Result<()> {
+        self.settle()
+    }
+
     fn close(self) -> Result<()> {
         Ok(self.0.close()?)
     }
@@ -64,5 +70,15 @@ impl Client for Store<Record> {
 
     fn insert(&mut self, key: &Key, record: Record) -> Result<()> {
         Ok(Store::insert(self, ::sessile::Key::from_bytes(key.0), record)?)
+    }
+}
+
+impl Change for Store<Record> {
+    fn update(&mut self, key: &Key, change: fn(&mut Record)) -> Result<bool> {
+        Ok(Store::update(self, &::sessile::Key::from_bytes(key.0), change)?.is_some())
+    }
+
+    fn remove(&mut self, key: &Key) -> Result<bool> {
+        Ok(Store::remove(self, &::sessile::Key::from_bytes(key.0))?)
     }
 }

@@ -25,9 +25,10 @@ pub fn warm<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
     for threads in THREADS {
         let (mut our_clients, mut their_clients) =
             (ours.clients(threads)?, theirs.clients(threads)?);
+        let keys = &bench.keys.asked;
         let pair = bench.measure(
-            |round| slice(bench, &mut our_clients, round),
-            |round| slice(bench, &mut their_clients, round),
+            |round| slice(bench, &mut our_clients, keys, round, found),
+            |round| slice(bench, &mut their_clients, keys, round, found),
         )?;
         lines.push(Line::of_pair("get-warm", R::NAME, threads, Unit::OpsPerS, &pair));
     }
@@ -37,14 +38,19 @@ pub fn warm<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// One round of warm gets, every thread from another place of the order; gets per second.
-fn slice<C: Client>(bench: &Bench, clients: &mut [C], round: usize) -> Result<f64> {
-    let keys = &bench.keys.asked;
+/// One round of calls on `keys`, every thread from another place of their order; calls per second.
+pub(super) fn slice<C: Client>(
+    bench: &Bench,
+    clients: &mut [C],
+    keys: &[Key],
+    round: usize,
+    call: impl Fn(&mut C, &Key) -> Result<()> + Sync,
+) -> Result<f64> {
     let stop = Stop { after: bench.size.slice, every: EVERY };
     let (threads, rounds) = (clients.len(), bench.size.rounds + 1);
     crew(clients, |thread, client, begun| {
         let first = keys.len() * (thread * rounds + round) / (threads * rounds);
-        until(begun, stop, keys.iter().cycle().skip(first), |key| found(client, key))
+        until(begun, stop, keys.iter().cycle().skip(first), |key| call(client, key))
     })
 }
 
@@ -93,7 +99,7 @@ fn sweep<R: Rival>(bench: &Bench, dir: &Path, threads: usize) -> Result<f64> {
 }
 
 /// Gets a session that is there, looks into it, and lets it go.
-fn found<C: Client>(client: &mut C, key: &Key) -> Result<()> {
+pub(super) fn found<C: Client>(client: &mut C, key: &Key) -> Result<()> {
     let value = client.get(key)?.ok_or("a session is gone")?;
     black_box(value.borrow().user);
     Ok(())

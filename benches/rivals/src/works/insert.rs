@@ -13,7 +13,7 @@ use crate::rivals::{Client, Level, Rival, Sessile};
 use crate::scratch;
 
 const THREADS: [usize; 2] = [1, 2];
-const WRITERS: [usize; 2] = [1, 16];
+const WRITERS: [usize; 3] = [1, 16, 64];
 /// Inserts between two looks at the clock, where they are quick.
 const EVERY: usize = 32;
 /// For the disk to come to rest between two rounds of synced inserts.

@@ -1,20 +1,27 @@
-//! The works, which rivals meet in which, and what all works share.
+//! The works, and what all of them share.
 
+mod churn;
+mod disk;
 mod get;
 mod insert;
 mod memory;
+mod miss;
 mod open;
+mod plan;
+mod traffic;
+mod update;
+mod web;
+mod zipf;
 
 use std::borrow::Borrow;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub use self::plan::{Entry, PARTS, PLAN, When};
 use crate::Result;
 use crate::keys::{Key, Keys};
 use crate::measure::{Pair, Stop, crew, until};
 use crate::record::Record;
-use crate::report::Line;
-use crate::rivals::{Append, Client, Dashmap, Fjall, Level, Moka, Redis, Rival, Sessile};
+use crate::rivals::{Client, Level, Rival};
 use crate::scratch::Scratch;
 
 /// Threads that fill a store before it is measured: some rivals are slow at one.
@@ -41,69 +48,6 @@ pub struct Bench {
     pub keys: Keys,
     pub scratch: Scratch,
 }
-
-/// One row of the plan.
-pub struct Entry {
-    pub work: &'static str,
-    pub rival: &'static str,
-    /// Why the rival cannot run here, if it cannot.
-    pub missing: fn() -> Option<String>,
-    pub run: fn(&Bench) -> Result<Vec<Line>>,
-}
-
-impl Entry {
-    /// Whether both sides are the same.
-    pub fn is_control(&self) -> bool {
-        self.rival == Sessile::NAME
-    }
-}
-
-const fn entry<R: Rival>(work: &'static str, run: fn(&Bench) -> Result<Vec<Line>>) -> Entry {
-    Entry { work, rival: R::NAME, missing: R::missing, run }
-}
-
-/// Every measurement there is, in the order in which they run. Those of sessile against itself
-/// show the noise of the method and run only when asked for.
-pub const PLAN: &[Entry] = &[
-    entry::<Dashmap>("get-warm", get::warm::<Dashmap>),
-    entry::<Moka>("get-warm", get::warm::<Moka>),
-    entry::<Fjall>("get-warm", get::warm::<Fjall>),
-    entry::<Redis>("get-warm", get::warm::<Redis>),
-    entry::<Fjall>("get-cold", get::cold::<Fjall>),
-    entry::<Dashmap>("insert-memory", insert::memory::<Dashmap>),
-    entry::<Moka>("insert-memory", insert::memory::<Moka>),
-    entry::<Fjall>("insert-process", insert::process::<Fjall>),
-    entry::<Redis>("insert-process", insert::process::<Redis>),
-    entry::<Append>("insert-power", insert::power::<Append>),
-    entry::<Fjall>("insert-power", insert::power::<Fjall>),
-    entry::<Redis>("insert-power", insert::power::<Redis>),
-    entry::<Fjall>("open-kill", open::kill::<Fjall>),
-    entry::<Redis>("open-kill", open::kill::<Redis>),
-    entry::<Fjall>("open-close", open::close::<Fjall>),
-    entry::<Redis>("open-close", open::close::<Redis>),
-    entry::<Dashmap>("memory", memory::memory::<Dashmap>),
-    entry::<Moka>("memory", memory::memory::<Moka>),
-    entry::<Sessile>("get-warm", get::warm::<Sessile>),
-    entry::<Sessile>("insert-memory", insert::memory::<Sessile>),
-    entry::<Sessile>("insert-process", insert::process::<Sessile>),
-];
-
-/// What a child of the bench does, by name: a part of a work that needs a process of its own.
-type Part = fn(dir: &Path, sessions: usize) -> Result<()>;
-
-/// The parts, for each side that has a use for them.
-pub const PARTS: &[(&str, &str, Part)] = &[
-    ("fill-kill", Sessile::NAME, open::fill_kill::<Sessile>),
-    ("fill-kill", Fjall::NAME, open::fill_kill::<Fjall>),
-    ("fill-kill", Redis::NAME, open::fill_kill::<Redis>),
-    ("fill-close", Sessile::NAME, open::fill_close::<Sessile>),
-    ("fill-close", Fjall::NAME, open::fill_close::<Fjall>),
-    ("fill-close", Redis::NAME, open::fill_close::<Redis>),
-    ("reopen", Sessile::NAME, open::reopen::<Sessile>),
-    ("memory", Sessile::NAME, memory::fill::<Sessile>),
-    ("memory", Dashmap::NAME, memory::fill::<Dashmap>),
-    ("memory", Moka::NAME, memory::fill::<Moka>),
-];
 
 impl Bench {
     fn measure(

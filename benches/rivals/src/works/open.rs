@@ -27,7 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const AFTERMATH: Duration = Duration::from_millis(200);
 
 pub fn kill<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
-    let (ours, theirs) = (killed::<Sessile>(bench)?, killed::<R>(bench)?);
+    kill_of::<R>(bench, "open-kill", bench.size.sessions)
+}
+
+pub fn close<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
+    close_of::<R>(bench, "open-close", bench.size.sessions)
+}
+
+/// With ten times the sessions.
+pub fn kill_10<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
+    kill_of::<R>(bench, "open-kill-10m", 10 * bench.size.sessions)
+}
+
+/// With ten times the sessions.
+pub fn close_10<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
+    close_of::<R>(bench, "open-close-10m", 10 * bench.size.sessions)
+}
+
+fn kill_of<R: Rival>(bench: &Bench, work: &'static str, sessions: usize) -> Result<Vec<Line>> {
+    let (ours, theirs) = (killed::<Sessile>(bench, sessions)?, killed::<R>(bench, sessions)?);
     let tail = Keys::others(TAIL);
     let pair = bench.measure(
         |round| opening::<Sessile>(bench, &ours, round, &tail),
@@ -35,17 +53,17 @@ pub fn kill<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
     )?;
     scratch::remove(&ours)?;
     scratch::remove(&theirs)?;
-    Ok(vec![Line::of_pair("open-kill", R::NAME, 1, Unit::Milliseconds, &pair)])
+    Ok(vec![Line::of_pair(work, R::NAME, 1, Unit::Milliseconds, &pair)])
 }
 
-pub fn close<R: Rival>(bench: &Bench) -> Result<Vec<Line>> {
-    let (ours, theirs) = (closed::<Sessile>(bench)?, closed::<R>(bench)?);
+fn close_of<R: Rival>(bench: &Bench, work: &'static str, sessions: usize) -> Result<Vec<Line>> {
+    let (ours, theirs) = (closed::<Sessile>(bench, sessions)?, closed::<R>(bench, sessions)?);
     let pair = bench.measure(
         |round| opening::<Sessile>(bench, &ours, round, &[]),
         |round| opening::<R>(bench, &theirs, round, &[]),
     )?;
-    let mut line = Line::of_pair("open-close", R::NAME, 1, Unit::Milliseconds, &pair);
-    let figures = child::run("reopen", Sessile::NAME, &ours, bench.size.sessions)?;
+    let mut line = Line::of_pair(work, R::NAME, 1, Unit::Milliseconds, &pair);
+    let figures = child::run("reopen", Sessile::NAME, &ours, sessions)?;
     line.more = ["heap_bytes", "anonymous_bytes"].into_iter().zip(figures).collect();
     scratch::remove(&ours)?;
     scratch::remove(&theirs)?;
@@ -69,9 +87,9 @@ fn opening<R: Rival>(bench: &Bench, from: &Path, round: usize, tail: &[Key]) -> 
 }
 
 /// The folder that a side leaves behind when its process is killed.
-fn killed<R: Rival>(bench: &Bench) -> Result<PathBuf> {
+fn killed<R: Rival>(bench: &Bench, sessions: usize) -> Result<PathBuf> {
     let dir = bench.scratch.fresh();
-    let mut child = child::spawn("fill-kill", R::NAME, &dir, bench.size.sessions)?;
+    let mut child = child::spawn("fill-kill", R::NAME, &dir, sessions)?;
     let mut line = String::new();
     let output = child.stdout.take().ok_or("the child has no output")?;
     BufReader::new(output).read_line(&mut line)?;
@@ -85,9 +103,9 @@ fn killed<R: Rival>(bench: &Bench) -> Result<PathBuf> {
 }
 
 /// The folder that a side leaves behind when it is closed.
-fn closed<R: Rival>(bench: &Bench) -> Result<PathBuf> {
+fn closed<R: Rival>(bench: &Bench, sessions: usize) -> Result<PathBuf> {
     let dir = bench.scratch.fresh();
-    child::run("fill-close", R::NAME, &dir, bench.size.sessions)?;
+    child::run("fill-close", R::NAME, &dir, sessions)?;
     Ok(dir)
 }
 
