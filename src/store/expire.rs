@@ -136,11 +136,18 @@ impl<V> Engine<V> {
     /// it came to the end; then every deadline of the seconds that have passed has been looked at.
     pub(crate) fn turn(&self, mut spent: impl FnMut() -> bool) -> bool {
         let second = self.now() / TICKS_PER_SECOND;
-        for index in 0..self.stripes.count() {
-            while self.expire_some(index, second) {
-                if spent() {
-                    return false;
-                }
+        // One hold of each in its turn: who reads in a stripe where many end meets the lock once,
+        // not again and again.
+        let mut due: Vec<usize> = (0..self.stripes.count()).collect();
+        while !due.is_empty() {
+            let mut enough = false;
+            due.retain(|index| {
+                let more = !enough && self.expire_some(*index, second);
+                enough |= more && spent();
+                more || enough
+            });
+            if enough {
+                return false;
             }
         }
         self.time.looked(second * TICKS_PER_SECOND);

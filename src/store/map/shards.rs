@@ -5,7 +5,7 @@
 use crate::hash::Seed;
 use crate::id::Key;
 use crate::store::map::Entry;
-use crate::store::map::table::{Spread, Table};
+use crate::store::map::table::{Table, rank};
 use crate::sync::RwLock;
 
 /// Keeps two shards' locks out of one cache line, and of the pair that is fetched together.
@@ -15,7 +15,8 @@ struct Shard<V>(RwLock<Table<Entry<V>>>);
 /// See [`super`].
 pub(crate) struct Map<V> {
     shards: Box<[Shard<V>]>,
-    spread: Spread,
+    seed: Seed,
+    bits: u32,
 }
 
 impl<V> Map<V> {
@@ -23,12 +24,12 @@ impl<V> Map<V> {
     pub(crate) fn new(shards: usize, seed: Seed) -> Self {
         let shard = |phase| Shard(RwLock::new(Table::new(phase)));
         let bits = shards.trailing_zeros();
-        Map { shards: (0..shards).map(shard).collect(), spread: Spread { seed, bits } }
+        Map { shards: (0..shards).map(shard).collect(), seed, bits }
     }
 
     #[inline]
     fn shard(&self, hash: u64) -> &RwLock<Table<Entry<V>>> {
-        match self.shards.get((hash >> (64 - self.spread.bits)) as usize) {
+        match self.shards.get((hash >> (64 - self.bits)) as usize) {
             Some(shard) => &shard.0,
             None => unreachable!("the number of shards is a power of two"),
         }
@@ -42,15 +43,15 @@ impl<V> Map<V> {
     /// that shard wait meanwhile, so it is nothing for a writer to do on its way.
     pub(crate) fn shrink(&self, index: usize) {
         if let Some(shard) = self.shards.get(index) {
-            shard.0.write().shrink(self.spread);
+            shard.0.write().shrink(self.seed);
         }
     }
 
     /// Shows the entry of `key` to `look`, which must be short and must not come back here.
     #[inline]
     pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(&Entry<V>) -> R) -> Option<R> {
-        let hash = self.spread.seed.hash(key);
-        self.shard(hash).read().get(self.spread, hash, key).map(look)
+        let hash = self.seed.hash(key);
+        self.shard(hash).read().get(self.seed, rank(hash), key).map(look)
     }
 
     /// The same for a change.
@@ -59,8 +60,8 @@ impl<V> Map<V> {
         key: &Key,
         change: impl FnOnce(&mut Entry<V>) -> R,
     ) -> Option<R> {
-        let hash = self.spread.seed.hash(key);
-        self.shard(hash).write().get_mut(self.spread, hash, key).map(change)
+        let hash = self.seed.hash(key);
+        self.shard(hash).write().get_mut(self.seed, rank(hash), key).map(change)
     }
 
     /// Changes the entry of `key`, or puts the one that `make` returns.
@@ -70,8 +71,8 @@ impl<V> Map<V> {
         change: impl FnOnce(&mut Entry<V>) -> R,
         make: impl FnOnce() -> (Entry<V>, R),
     ) -> R {
-        let hash = self.spread.seed.hash(&key);
-        self.shard(hash).write().upsert(self.spread, hash, key, change, make)
+        let hash = self.seed.hash(&key);
+        self.shard(hash).write().upsert(self.seed, rank(hash), key, change, make)
     }
 
     /// Takes the entry of `key` out if `condition` holds of it.
@@ -80,7 +81,7 @@ impl<V> Map<V> {
         key: &Key,
         condition: impl FnOnce(&Entry<V>) -> bool,
     ) -> Option<Entry<V>> {
-        let hash = self.spread.seed.hash(key);
-        self.shard(hash).write().remove_if(self.spread, hash, key, condition)
+        let hash = self.seed.hash(key);
+        self.shard(hash).write().remove_if(self.seed, rank(hash), key, condition)
     }
 }

@@ -1,10 +1,12 @@
-//! The table of one shard: buckets in the order of their keys' hashes.
+//! The table of one shard: buckets in the order of their keys' ranks.
 //!
-//! Knows no lock and no time, and nothing of what it holds. A key's hash names its home, a place
-//! in proportion to the hash; it lies there or, behind those before it, a few places on. So a look
-//! mostly meets one cache line, growth is one pass from front to back, and keys that come in the
-//! order of their hashes are found one beside the other. The price: a look for what is not there
-//! reads buckets, where a table with a byte for each would read those bytes.
+//! Knows no lock and no time, and nothing of what it holds. A key's rank names its home, a place
+//! in proportion to the rank; it lies there or, behind those before it, a few places on. So a look
+//! mostly meets one cache line, and growth is one pass from front to back. The price: a look for
+//! what is not there reads buckets, where a table with a byte for each would read those bytes.
+//!
+//! The rank is the hash with its bytes turned round. Were it the hash itself, keys that come in the
+//! order of their hashes, as the bases have them, would all crowd into the front of a small table.
 
 use std::mem;
 
@@ -21,11 +23,14 @@ const SPARSE: usize = 4;
 /// Buckets that a look goes through before it asks whether it has gone too far.
 const STRIDE: usize = 8;
 
-/// What keys have in common: their hash, and how many of its upper bits are the same.
-#[derive(Clone, Copy)]
-pub(super) struct Spread {
-    pub(super) seed: Seed,
-    pub(super) bits: u32,
+/// See the module's text.
+#[inline]
+pub(super) fn rank(hash: u64) -> u64 {
+    hash.swap_bytes()
+}
+
+fn rank_of(seed: Seed, key: &Key) -> u64 {
+    rank(seed.hash(key))
 }
 
 /// A key and what is kept for it; nothing in a free one, and a key of zeros.
@@ -68,30 +73,30 @@ impl<T> Table<T> {
     }
 
     #[inline]
-    fn home(&self, spread: Spread, hash: u64) -> usize {
-        ((u128::from(hash << spread.bits) * self.homes as u128) >> 64) as usize
+    fn home(&self, rank: u64) -> usize {
+        ((u128::from(rank) * self.homes as u128) >> 64) as usize
     }
 
     #[inline]
-    pub(super) fn get(&self, spread: Spread, hash: u64, key: &Key) -> Option<&T> {
+    pub(super) fn get(&self, seed: Seed, rank: u64, key: &Key) -> Option<&T> {
         // Whether it has gone too far is asked now and then only: what is there is mostly found
-        // at once, and the hash of every bucket on the way would be a tenth of its time.
-        for buckets in self.buckets.get(self.home(spread, hash)..)?.chunks(STRIDE) {
+        // at once, and the rank of every bucket on the way would be a tenth of its time.
+        for buckets in self.buckets.get(self.home(rank)..)?.chunks(STRIDE) {
             for bucket in buckets {
                 if bucket.key == *key {
                     return bucket.value.as_ref();
                 }
                 bucket.value.as_ref()?;
             }
-            if buckets.last().is_some_and(|last| spread.seed.hash(&last.key) > hash) {
+            if buckets.last().is_some_and(|last| rank_of(seed, &last.key) > rank) {
                 return None;
             }
         }
         None
     }
 
-    fn seek(&self, spread: Spread, hash: u64, key: &Key) -> Place {
-        let home = self.home(spread, hash);
+    fn seek(&self, seed: Seed, rank: u64, key: &Key) -> Place {
+        let home = self.home(rank);
         for (bucket, at) in self.buckets.get(home..).unwrap_or_default().iter().zip(home..) {
             if bucket.value.is_none() {
                 return Place::Before(at);
@@ -99,15 +104,15 @@ impl<T> Table<T> {
             if bucket.key == *key {
                 return Place::Here(at);
             }
-            if spread.seed.hash(&bucket.key) > hash {
+            if rank_of(seed, &bucket.key) > rank {
                 return Place::Before(at);
             }
         }
         Place::Before(self.buckets.len())
     }
 
-    pub(super) fn get_mut(&mut self, spread: Spread, hash: u64, key: &Key) -> Option<&mut T> {
-        match self.seek(spread, hash, key) {
+    pub(super) fn get_mut(&mut self, seed: Seed, rank: u64, key: &Key) -> Option<&mut T> {
+        match self.seek(seed, rank, key) {
             Place::Here(at) => self.buckets.get_mut(at)?.value.as_mut(),
             Place::Before(_) => None,
         }
@@ -116,13 +121,13 @@ impl<T> Table<T> {
     /// Changes what is there, or puts what `make` returns.
     pub(super) fn upsert<R>(
         &mut self,
-        spread: Spread,
-        hash: u64,
+        seed: Seed,
+        rank: u64,
         key: Key,
         change: impl FnOnce(&mut T) -> R,
         make: impl FnOnce() -> (T, R),
     ) -> R {
-        let mut place = self.seek(spread, hash, &key);
+        let mut place = self.seek(seed, rank, &key);
         if let Place::Here(at) = place
             && let Some(value) = self.buckets.get_mut(at).and_then(|bucket| bucket.value.as_mut())
         {
@@ -130,8 +135,8 @@ impl<T> Table<T> {
         }
         let (value, result) = make();
         if self.len * FULL.1 >= self.homes * FULL.0 {
-            self.resize(spread, (self.homes + self.homes / 4).max(self.first));
-            place = self.seek(spread, hash, &key);
+            self.resize(seed, (self.homes + self.homes / 4).max(self.first));
+            place = self.seek(seed, rank, &key);
         }
         let (Place::Here(at) | Place::Before(at)) = place;
         self.insert(at, Bucket { key, value: Some(value) });
@@ -157,12 +162,12 @@ impl<T> Table<T> {
     /// Takes a key's value out if `condition` holds of it.
     pub(super) fn remove_if(
         &mut self,
-        spread: Spread,
-        hash: u64,
+        seed: Seed,
+        rank: u64,
         key: &Key,
         condition: impl FnOnce(&T) -> bool,
     ) -> Option<T> {
-        let Place::Here(mut at) = self.seek(spread, hash, key) else { return None };
+        let Place::Here(mut at) = self.seek(seed, rank, key) else { return None };
         let found = self.buckets.get_mut(at)?;
         if !found.value.as_ref().is_some_and(condition) {
             return None;
@@ -172,7 +177,7 @@ impl<T> Table<T> {
         // What was pushed on comes back, until one is at home.
         while let Some(next) = self.buckets.get(at + 1)
             && next.value.is_some()
-            && self.home(spread, spread.seed.hash(&next.key)) <= at
+            && self.home(rank_of(seed, &next.key)) <= at
         {
             self.buckets.swap(at, at + 1);
             at += 1;
@@ -181,19 +186,19 @@ impl<T> Table<T> {
     }
 
     /// Gives back memory if most of it is free: one pass.
-    pub(super) fn shrink(&mut self, spread: Spread) {
+    pub(super) fn shrink(&mut self, seed: Seed) {
         if self.homes > 2 * self.first && self.len * SPARSE < self.homes {
-            self.resize(spread, (self.len * 2).max(self.first));
+            self.resize(seed, (self.len * 2).max(self.first));
         }
     }
 
     /// Moves everything into a table with so many homes: one pass.
-    fn resize(&mut self, spread: Spread, homes: usize) {
+    fn resize(&mut self, seed: Seed, homes: usize) {
         self.homes = homes;
         let mut buckets: Vec<Bucket<T>> = Vec::with_capacity(homes + homes / 64 + FIRST / 2);
         for bucket in mem::take(&mut self.buckets) {
             if bucket.value.is_some() {
-                let home = self.home(spread, spread.seed.hash(&bucket.key));
+                let home = self.home(rank_of(seed, &bucket.key));
                 buckets.resize_with(home.max(buckets.len()), Bucket::free);
                 buckets.push(bucket);
             }
