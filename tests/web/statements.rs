@@ -1,15 +1,15 @@
 //! Django's statements about its middleware, as far as they are adopted, over HTTP.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::get;
-use sessile::Background;
 use sessile::session::{Session, SessionExpiry, Sessions, WhenOwnerFull};
 use sessile::testing::{Keep, ManualClock, SimFs};
 use sessile::web::{Cookie, OnVanished};
+use sessile::{Background, Id};
 
 use crate::browser::{App, Browser};
 
@@ -320,6 +320,35 @@ fn flush_and_then_insert_is_a_new_session() {
     assert_ne!(browser.id().unwrap(), before);
     assert_eq!(browser.get(&app, "/read").body, "Some(2)");
     assert_eq!(app.sessions.count().unwrap(), 1);
+}
+
+/// The browser has a newer id by then, which the older one would overwrite.
+#[test]
+fn a_session_renewed_elsewhere_while_it_is_saved_gets_no_cookie() {
+    let clock = ManualClock::new();
+    let of_store = clock.clone();
+    let builder = Sessions::builder().renew_every(Duration::from_secs(3600));
+    let sessions = builder.store(|store| store.clock(of_store)).in_memory().unwrap();
+    let newer: Arc<Mutex<Option<Id>>> = Arc::default();
+    let (others, presented) = (sessions.clone(), newer.clone());
+    let late = get(async move |s: Session| -> Done {
+        s.get::<u32>("n")?;
+        if let Some(id) = presented.lock().unwrap().take() {
+            drop(others.load(&id)?);
+        }
+        s.set_expiry(SessionExpiry::BrowserClose)?;
+        Ok("late".into())
+    });
+    let app = App::over(routes().route("/late", late), sessions, clock, |layer| layer);
+    let mut browser = Browser::default();
+    browser.get(&app, "/set");
+    let mut tab = browser.clone();
+    app.clock.advance(Duration::from_secs(3600));
+    assert!(browser.get(&app, "/read").sets(), "a renewal");
+    assert!(tab.get(&app, "/late").sets());
+    *newer.lock().unwrap() = Id::parse(browser.id().unwrap());
+    let answer = tab.get(&app, "/late");
+    assert_eq!((answer.body.as_str(), answer.cookies()), ("late", Vec::new()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -75,22 +75,39 @@ fn is_uniform(data: &Data) -> bool {
     data.len() == 16 && data.values().all(|value| data.values().next() == Some(value))
 }
 
+/// Lets nobody wait for looks that will not come.
+struct Enough<'a>(&'a AtomicUsize);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(ROUNDS, Ordering::Release);
+    }
+}
+
 fn saves_are_whole<S: Subject>(stage: &mut Stage<S>) -> Verdict {
     let stage = &*stage;
     let id = &stage.create(&uniform(0), LONG)?;
     let done = &AtomicBool::new(false);
+    // On a busy machine the savers could be done before the reader has begun.
+    let looks = &AtomicUsize::new(0);
+    let looked = move || looks.load(Ordering::Acquire) >= ROUNDS;
     thread::scope(|scope| {
         let savers: Vec<_> = (0..SAVERS)
             .map(|writer| {
                 scope.spawn(move || {
-                    for _ in 0..ROUNDS {
+                    for round in 0.. {
+                        if round >= ROUNDS && looked() {
+                            break;
+                        }
                         stage.save_late(id, &uniform(writer));
                     }
                 })
             })
             .collect();
         let reader = scope.spawn(move || {
+            let _looked = Enough(looks);
             while !done.load(Ordering::Acquire) {
+                looks.fetch_add(1, Ordering::AcqRel);
                 let found = stage.load(id)?;
                 let Some(data) = found else {
                     return Err(Stop::Failed("it was gone while others saved it".to_owned()));
