@@ -4,6 +4,9 @@
 //! that state while the change is decided, under the lock of the record: whatever clones of the
 //! session do at the same time, a value that was set counts once. Inside the record's lock the
 //! state's may be taken, never the other way round.
+//!
+//! Saves, new sessions and new ids do the same: what is to be saved is taken when it is written, not
+//! before, and a session under a new id is shown before anybody can miss it under the old one.
 
 use std::sync::Arc;
 
@@ -41,9 +44,15 @@ impl Unsaved<'_> {
 #[derive(Default)]
 pub(crate) struct Shown {
     /// What the session was, and is.
-    live: Option<(Live, Arc<Record>)>,
+    live: Option<(Option<Live>, Arc<Record>)>,
     /// What was taken to be saved.
     pub(crate) delta: Delta,
+    turn: Option<Box<Turn>>,
+    dirty: bool,
+    /// It is to have another id, and had vanished or not.
+    moves: Option<bool>,
+    /// How many sessions the request had ended.
+    ends: u32,
 }
 
 type Undo<'a> = Option<(Shown, Option<Unsaved<'a>>)>;
@@ -95,26 +104,51 @@ impl State {
         // A clone may have ended it meanwhile, or begun another.
         let same = |live: &&mut Live| live.key == target || live.key == key;
         let Some(live) = self.live.as_mut().filter(same) else { return };
-        shown.live = Some((live.clone(), record.clone()));
+        shown.live = Some((Some(live.clone()), record.clone()));
         live.moved |= live.key != key;
         (live.key, live.record) = (key, record.clone());
     }
 
     /// The same, with everything that is to be saved: it is in the record.
     pub(crate) fn save(&mut self, target: Key, key: Key, record: &Arc<Record>) -> Shown {
-        let mut shown = Shown { delta: std::mem::take(&mut self.delta), ..Shown::default() };
+        let mut shown = self.take();
         self.show(target, key, record, &mut shown);
         shown
     }
 
+    fn take(&mut self) -> Shown {
+        Shown {
+            delta: std::mem::take(&mut self.delta),
+            dirty: std::mem::take(&mut self.dirty),
+            ends: self.ends,
+            ..Shown::default()
+        }
+    }
+
+    /// The same for a session that begins, or is given another id.
+    pub(crate) fn move_to(&mut self, key: Key, record: &Arc<Record>) -> Shown {
+        let live = Live { key, record: record.clone(), moved: false, promoted: false };
+        let moves = Some(std::mem::take(&mut self.vanished));
+        self.moving += 1;
+        let live = Some((self.live.replace(live), record.clone()));
+        Shown { live, turn: self.turn.take(), moves, ..self.take() }
+    }
+
     /// It has failed.
     pub(crate) fn withdraw(&mut self, shown: Shown) {
-        let later = std::mem::take(&mut self.delta);
-        self.delta = shown.delta.then(later);
-        if let (Some((before, record)), Some(live)) = (shown.live, self.live.as_mut())
+        self.moving -= u32::from(shown.moves.is_some());
+        if let (Some((before, record)), Some(live)) = (shown.live, self.live.as_ref())
             && Arc::ptr_eq(&record, &live.record)
         {
-            *live = before;
+            self.live = before;
+            self.vanished |= shown.moves == Some(true);
+        }
+        // What concerned a session that a clone has ended since does not concern the next one.
+        if shown.ends == self.ends {
+            let later = std::mem::take(&mut self.delta);
+            self.delta = shown.delta.then(later);
+            self.turn = self.turn.take().or(shown.turn);
+            self.dirty |= shown.dirty;
         }
     }
 }
@@ -124,7 +158,8 @@ pub(crate) enum Acted<R> {
     Done(R),
     /// The session has ended meanwhile.
     Gone,
-    /// A clone has emptied it, or logs somebody else in: there is nothing to act upon at once.
+    /// A clone has emptied it, or logs somebody else in, or has given it another id: it is to be
+    /// looked at anew.
     Aimless,
 }
 
@@ -142,6 +177,7 @@ impl Session {
         let mut undo: Undo<'_> = None;
         let take_back = |state: &mut State, undo: &mut Undo<'_>| {
             if let Some((shown, used)) = undo.take() {
+                let used = used.filter(|_| shown.ends == state.ends);
                 state.withdraw(shown);
                 used.into_iter().for_each(|used| state.put_back(used));
             }
@@ -159,7 +195,7 @@ impl Session {
             let (verdict, uses_up) = change(&mut body, &unsaved)?;
             let record = Arc::new(Record(Kind::Session(body)));
             let mut state = self.state();
-            let mut shown = Shown::default();
+            let mut shown = Shown { ends: state.ends, ..Shown::default() };
             state.show(target, key, &record, &mut shown);
             let used = (uses_up && state.use_up(&unsaved)).then_some(unsaved);
             state.modified |= uses_up;
@@ -174,8 +210,8 @@ impl Session {
                 Ok(Acted::Done(result))
             }
             Ok(Changed::Gone) => {
-                self.vanished(target);
-                Ok(Acted::Gone)
+                take_back(&mut self.state(), &mut undo);
+                Ok(if self.vanished(target) { Acted::Gone } else { Acted::Aimless })
             }
             Err(error) => {
                 // Of what is unknown the change is visible.

@@ -11,16 +11,15 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::log::Durability;
-use crate::record::expiry::Expiry;
 use crate::session::act::Shown;
 use crate::session::delta::Delta;
-use crate::session::events::{EventKind, Refusal, Rotation};
+use crate::session::events::{EventKind, Refusal};
 use crate::session::handle::Session;
-use crate::session::record::{Body, Kind, Place, Record, SessionExpiry};
+use crate::session::record::{Body, Kind, Record, SessionExpiry};
 use crate::session::resolve::Live;
-use crate::session::rotate::Turned;
 use crate::session::shared::{Changed, Decided, Settings, Shared, Verdict};
 use crate::session::state::{State, Turn};
+use crate::sync::thread;
 
 /// What is to be done beside what the request changed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,14 +28,15 @@ pub(crate) struct Wish {
     pub(crate) save_after: Option<Duration>,
 }
 
-/// What is to be done. What is to be saved stays where it is until it is, so that clones see it; but
-/// for a turn, which takes it along.
+/// What is to be done. What is to be saved stays where it is until it is, so that clones see it, and
+/// whoever gives up waiting loses nothing.
 pub(crate) enum Plan {
     Nothing,
     Create,
     Save(Live, Asked),
     Renew(Live, Asked),
-    Turn(Box<Turn>, Option<Live>, Delta),
+    /// Another id, and who logs in.
+    Turn(Option<Box<str>>, Option<Live>),
 }
 
 /// Whether the request wants something to be saved, or only the passing of time does: then reading
@@ -86,7 +86,7 @@ impl Shared {
     }
 
     /// What the response to a save waits for: as long as for an end, if it ends sooner by it.
-    fn level_of(&self, delta: &Delta) -> Durability {
+    pub(crate) fn level_of(&self, delta: &Delta) -> Durability {
         let Settings { write_level, removal_level, .. } = self.settings;
         if delta.expires() { write_level.max(removal_level) } else { write_level }
     }
@@ -124,61 +124,41 @@ impl Session {
         self.carry_out(plan).await
     }
 
-    pub(crate) async fn carry_out(&self, plan: Plan) -> Result<()> {
+    pub(crate) async fn carry_out(&self, mut plan: Plan) -> Result<()> {
+        // Where a clone has done something that changes the plan, there is another one.
+        while !self.try_out(plan).await? {
+            plan = self.plan(Wish::default());
+        }
+        Ok(())
+    }
+
+    async fn try_out(&self, plan: Plan) -> Result<bool> {
         match plan {
-            Plan::Nothing => Ok(()),
+            Plan::Nothing => Ok(true),
             Plan::Save(live, asked) => {
                 let saved = self.save_live(live, asked).await;
-                self.or_keep(saved, asked, None, Delta::default())
+                self.or_go_on(saved, asked)
             }
             // What is rare lies elsewhere, so that the future of a common save is small.
-            Plan::Create => {
-                let created = Box::pin(self.create()).await;
-                self.or_keep(created, Asked::Yes, None, Delta::default())
-            }
+            Plan::Create => Box::pin(self.create()).await,
             Plan::Renew(live, asked) => {
                 let renewed = Box::pin(self.renew(live, asked)).await;
-                self.or_keep(renewed, asked, None, Delta::default())
+                self.or_go_on(renewed, asked)
             }
-            Plan::Turn(turn, live, delta) => match Box::pin(self.turn(&turn, live, &delta)).await {
-                Ok(Turned::Refused(error)) => {
-                    // Only what had been set before it has nothing to do with it.
-                    let before = match *turn {
-                        Turn::Login(login) if !login.anew => login.before,
-                        _ => Delta::default(),
-                    };
-                    self.or_keep(Err(error), Asked::Yes, None, before)
-                }
-                turned => self.or_keep(turned.map(drop), Asked::Yes, Some(turn), delta),
-            },
+            Plan::Turn(subject, live) => Box::pin(self.turn(subject.as_deref(), live)).await,
         }
     }
 
-    /// What failed, and certainly did not happen, is still to be done: before what has been set
-    /// since.
-    fn or_keep(
-        &self,
-        done: Result<()>,
-        asked: Asked,
-        turn: Option<Box<Turn>>,
-        delta: Delta,
-    ) -> Result<()> {
-        let Err(error) = done else { return Ok(()) };
-        let mut state = self.state();
-        if asked == Asked::No {
-            state.tell = false;
-            drop(state);
-            self.shared().failed(&error);
-            return Ok(());
+    /// Reading goes on where only the passing of time asks for a save that fails.
+    fn or_go_on(&self, done: Result<bool>, asked: Asked) -> Result<bool> {
+        match done {
+            Err(error) if asked == Asked::No => {
+                self.state().tell = false;
+                self.shared().failed(&error);
+                Ok(true)
+            }
+            done => done,
         }
-        if error.is_unknown() {
-            return Err(error);
-        }
-        let later = std::mem::take(&mut state.delta);
-        state.delta = delta.then(later);
-        state.turn = state.turn.take().or(turn);
-        state.dirty = true;
-        Err(error)
     }
 
     /// Does it now, if it is what nearly every request wants: a session that is there and stays
@@ -196,7 +176,11 @@ impl Session {
                     return Err(Plan::Save(live, asked));
                 };
                 let saved = self.saved_live(&live, shown, asked, changed);
-                Ok(self.or_keep(saved, asked, None, Delta::default()))
+                match self.or_go_on(saved, asked) {
+                    Ok(true) => Ok(Ok(())),
+                    Ok(false) => Err(self.plan(Wish::default())),
+                    Err(error) => Ok(Err(error)),
+                }
             }
             plan => Err(plan),
         }
@@ -209,48 +193,41 @@ impl Session {
         if !state.loaded {
             return Plan::Nothing;
         }
-        let modified = std::mem::take(&mut state.dirty);
-        let turn = state.turn.take();
+        let turn = state.turn.as_deref();
+        let subject = turn.and_then(Turn::subject).map(Into::into);
         let live = state.live.clone();
         let Some(found) = live.as_ref().filter(|_| !state.vanished) else {
-            // What holds no value begins no session, and waits for one that does.
-            if turn.is_none() && !state.vanished && state.delta.is_vacant() {
-                return Plan::Nothing;
+            if subject.is_some() {
+                return Plan::Turn(subject, live);
             }
-            let delta = std::mem::take(&mut state.delta);
-            return match turn {
-                Some(turn) if matches!(*turn, Turn::Login(_)) => Plan::Turn(turn, live, delta),
-                // What is set on a session that has vanished is dropped.
-                _ if state.vanished => Plan::Nothing,
-                _ => {
-                    state.delta = delta;
-                    Plan::Create
-                }
-            };
+            // What is set on a session that has vanished is dropped.
+            if state.vanished {
+                (state.turn, state.delta, state.dirty) = (None, Delta::default(), false);
+            }
+            return if state.begins() { Plan::Create } else { Plan::Nothing };
         };
         let Some(body) = found.body() else { return Plan::Nothing };
         let due = shared.due(body, wish, shared.now());
         let own = !found.moved;
         state.tell |= own && (due.saved || due.tell || state.delta.expiry.is_some());
-        if let Some(turn) = turn {
-            return Plan::Turn(turn, live.clone(), std::mem::take(&mut state.delta));
+        if turn.is_some() {
+            return Plan::Turn(subject, live);
         }
         let found = found.clone();
-        let asked = if modified { Asked::Yes } else { Asked::No };
+        let asked = if state.dirty { Asked::Yes } else { Asked::No };
         if due.renewed && own {
             return Plan::Renew(found, asked);
         }
-        if modified || due.saved || (own && due.tell) {
+        if state.dirty || due.saved || (own && due.tell) {
             return Plan::Save(found, asked);
         }
         Plan::Nothing
     }
 
     /// A new session for a visitor who has none.
-    async fn create(&self) -> Result<()> {
+    async fn create(&self) -> Result<bool> {
         self.check_barred()?;
         let shared = self.shared();
-        let delta = self.state().delta.clone();
         let full = shared.settings.anonymous_max;
         let crowded = full.is_some_and(|most| shared.backend.len() >= most);
         if crowded || shared.backend.is_nearly_full() {
@@ -260,37 +237,53 @@ impl Session {
                 "the share of the store that is for visitors who have not logged in is full",
             ));
         }
-        let mut body = shared.blank(shared.now());
-        delta.apply(&mut body, shared.settings.max_value_bytes)?;
-        let terms = body.terms(shared.idle_of(&body));
-        let record = Record(Kind::Session(body));
-        let id = loop {
-            let id = Id::new()?;
-            let keys = [id.key()];
-            let mut made = false;
-            let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {
-                made = slots.get(0).is_none();
-                if made {
-                    slots.insert(0, record.clone(), terms);
-                }
-            });
-            if let Err(error) = done.await {
-                if error.is_full() {
-                    shared.refused(Refusal::StoreFull);
-                }
-                return Err(error);
+        let id = Id::new()?;
+        let (keys, most) = ([id.key()], shared.settings.max_value_bytes);
+        let [key] = keys;
+        let (mut begun, mut shown) = (Ok(false), Shown::default());
+        let done = shared.transact(Purpose::Add(key), &keys, |slots| {
+            slots.discard();
+            begun = Ok(false);
+            let mut state = self.state();
+            state.withdraw(std::mem::take(&mut shown));
+            // A clone may have begun one, and one of two would have an id that nobody learns.
+            if slots.get(0).is_some() || !state.begins() {
+                return;
             }
-            if made {
-                break id;
+            let mut body = shared.blank(shared.now());
+            begun = state.delta.apply(&mut body, most).map(|()| true);
+            if begun.is_ok() {
+                let terms = body.terms(shared.idle_of(&body));
+                let record = Arc::new(Record(Kind::Session(body)));
+                shown = state.move_to(key, &record);
+                slots.set_shared(0, record, Some(terms));
             }
-        };
-        if let Some(live) = self.begin(&id, record, &delta) {
-            // A clone was faster: one of two sessions would have an id that nobody learns.
-            shared.transact(Purpose::End, &[id.key()], |slots| slots.remove(0)).await?;
-            return self.save_live(live, Asked::Yes).await;
+        });
+        if let Err(error) = done.await {
+            let error = self.not_moved(error, shown);
+            if error.is_full() {
+                shared.refused(Refusal::StoreFull);
+            }
+            return Err(error);
         }
-        shared.tell(EventKind::Created, Some(id.key()));
-        Ok(())
+        if !begun? {
+            return Ok(false);
+        }
+        self.state().arrive(id, shared.settings.write_level);
+        shared.tell(EventKind::Created, Some(key));
+        Ok(true)
+    }
+
+    /// A session could not be begun, or given another id.
+    pub(crate) fn not_moved(&self, error: Error, shown: Shown) -> Error {
+        let mut state = self.state();
+        if error.is_unknown() {
+            // It is there, though perhaps not for ever.
+            state.moving -= 1;
+        } else {
+            state.withdraw(shown);
+        }
+        error
     }
 
     /// # Errors
@@ -306,19 +299,8 @@ impl Session {
         ))
     }
 
-    /// There is a new session with `saved` in it, and the browser is to learn its id; unless a clone
-    /// has begun one meanwhile, which is returned then.
-    fn begin(&self, id: &Id, record: Record, saved: &Delta) -> Option<Live> {
-        let mut state = self.state();
-        if let Some(live) = state.live.as_ref().filter(|_| !state.vanished) {
-            return Some(live.clone());
-        }
-        state.enter(id.clone(), record, self.shared().settings.write_level);
-        state.delta.settle(saved);
-        None
-    }
-
-    async fn save_live(&self, live: Live, asked: Asked) -> Result<()> {
+    /// False if there is something else to be done: it is not saved then.
+    pub(crate) async fn save_live(&self, live: Live, asked: Asked) -> Result<bool> {
         let mut shown = Shown::default();
         let change = self.changing(&live, &mut shown);
         let changed = self.shared().change(Purpose::Change, live.key, change).await;
@@ -330,11 +312,15 @@ impl Session {
         &'a self,
         live: &'a Live,
         shown: &'a mut Shown,
-    ) -> impl FnMut(Key, Body) -> Decided<()> + Send + use<'a> {
+    ) -> impl FnMut(Key, Body) -> Decided<bool> + Send + use<'a> {
         let (now, most) = (self.shared().now(), self.shared().settings.max_value_bytes);
         move |key, mut body| {
             let mut state = self.state();
             state.withdraw(std::mem::take(shown));
+            // What is set after a login is not for whoever knows the old id.
+            if state.turn.is_some() {
+                return Ok((Verdict::Keep(false), Arc::new(Record(Kind::Session(body)))));
+            }
             state.delta.apply(&mut body, most)?;
             let expires = state.delta.expires();
             body.saved = now;
@@ -343,7 +329,7 @@ impl Session {
             }
             let record = Arc::new(Record(Kind::Session(body)));
             *shown = state.save(live.key, key, &record);
-            Ok((if expires { Verdict::SaveWith(()) } else { Verdict::Save(()) }, record))
+            Ok((if expires { Verdict::SaveWith(true) } else { Verdict::Save(true) }, record))
         }
     }
 
@@ -352,109 +338,55 @@ impl Session {
         live: &Live,
         shown: Shown,
         asked: Asked,
-        changed: Result<Changed<()>>,
-    ) -> Result<()> {
+        changed: Result<Changed<bool>>,
+    ) -> Result<bool> {
         match changed {
-            Ok(Changed::Done((), key)) => {
+            Ok(Changed::Done(saved, key)) => {
                 let level = self.shared().level_of(&shown.delta);
                 let mut state = self.state();
                 let moved = live.moved || key != live.key;
                 state.tell &= !moved;
                 state.wait_for(level);
+                Ok(saved)
             }
-            Ok(Changed::Gone) if asked == Asked::No => self.state().tell = false,
-            Ok(Changed::Gone) => {
-                self.vanished(live.key);
+            Ok(Changed::Gone) if asked == Asked::No => {
                 let mut state = self.state();
-                if state.vanished {
-                    state.delta = Delta::default();
-                } else {
-                    // A clone has given it another id: that is where it is to be saved.
-                    state.dirty = true;
-                }
+                state.withdraw(shown);
+                state.tell = false;
+                Ok(true)
+            }
+            Ok(Changed::Gone) => {
+                self.state().withdraw(shown);
+                self.vanished(live.key);
+                Ok(false)
             }
             Err(error) => {
                 // Of what is unknown the change is visible.
                 if !error.is_unknown() {
                     self.state().withdraw(shown);
                 }
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(())
     }
 
-    /// The session has ended since it was looked at: what was to be saved is dropped.
-    pub(crate) fn vanished(&self, key: Key) {
+    /// There is no session under `key` any more. True if it has ended: what was to be saved is
+    /// dropped. Otherwise a clone has given it another id, or begun another session.
+    pub(crate) fn vanished(&self, key: Key) -> bool {
         let mut state = self.state();
-        // A clone may have given it another id, or begun another session, in the meantime.
-        if state.live.as_ref().is_some_and(|live| live.key == key) {
+        let moving = state.moving > 0;
+        if moving || state.live.as_ref().is_some_and(|live| live.key != key) {
+            drop(state);
+            if moving {
+                thread::yield_now();
+            }
+            return false;
+        }
+        if state.live.is_some() {
             (state.vanished, state.tell) = (true, false);
         }
         drop(state);
         self.shared().tell(EventKind::Dropped, Some(key));
-    }
-
-    /// Saves, and gives out an id that is to follow this one when it is first presented.
-    async fn renew(&self, live: Live, asked: Asked) -> Result<()> {
-        let shared = self.shared();
-        let now = shared.now();
-        let Some(seen) = live.body() else { return Ok(()) };
-        let id = Id::new()?;
-        // An id that was given out long ago and never presented makes room.
-        let surplus = seen.next.len() + 1 > crate::limits::NEXT_IDS_MAX;
-        let oldest = seen.next.first().filter(|_| surplus).map(|place| place.key());
-        if let Some(key) = &oldest {
-            // It goes in any case, read or unread.
-            shared.legible_or_end(key).await?;
-        }
-        let keys: Vec<Key> = [live.key, id.key()].into_iter().chain(oldest).collect();
-        let (mut result, mut shown) = (Ok(false), Shown::default());
-        let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {
-            slots.discard();
-            result = Ok(false);
-            let Some(Kind::Session(body)) = slots.get(0).map(|record| &record.0) else { return };
-            // Somebody else has renewed it meanwhile.
-            if body.renewed != seen.renewed || body.next != seen.next || slots.get(1).is_some() {
-                return;
-            }
-            let mut body = body.clone();
-            let mut state = self.state();
-            state.withdraw(std::mem::take(&mut shown));
-            if let Err(error) = state.delta.apply(&mut body, shared.settings.max_value_bytes) {
-                result = Err(error);
-                return;
-            }
-            (body.saved, body.renewed, body.told) = (now, now, now);
-            if oldest.is_some() {
-                body.next.remove(0);
-                slots.remove(2);
-            }
-            body.next.push(Place::from(id.key()));
-            let (terms, ends) = (body.terms(shared.idle_of(&body)), body.ends);
-            let record = Arc::new(Record(Kind::Session(body)));
-            shown = state.save(live.key, live.key, &record);
-            slots.set_shared(0, record, shown.delta.expires().then_some(terms));
-            let next = Record(Kind::Next(Place::from(live.key)));
-            slots.insert(1, next, Expiry::At(ends));
-            result = Ok(true);
-        });
-        if let Err(error) = done.await {
-            if error.is_unknown() {
-                return Err(error);
-            }
-            self.state().withdraw(shown);
-            // There is no room for another id; what is there can be saved all the same.
-            return if error.is_full() { self.save_live(live, asked).await } else { Err(error) };
-        }
-        if !result? {
-            return self.save_live(live, asked).await;
-        }
-        let mut state = self.state();
-        state.give(id);
-        state.wait_for(shared.level_of(&shown.delta));
-        drop(state);
-        shared.tell(EventKind::Rotated(Rotation::Renewal), Some(live.key));
-        Ok(())
+        true
     }
 }

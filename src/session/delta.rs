@@ -75,18 +75,6 @@ impl Delta {
         }
     }
 
-    /// `saved`, which this was, is in the session: what was changed since is still to be saved.
-    pub(crate) fn settle(&mut self, saved: &Delta) {
-        // What was set does not go away, but by being emptied once more.
-        self.cleared &=
-            !saved.cleared || saved.sets.iter().any(|(key, _)| self.entry(key).is_none());
-        self.sets.retain(|(key, value)| saved.entry(key) != Some(value));
-        if self.flashes.starts_with(&saved.flashes) {
-            self.flashes.drain(..saved.flashes.len());
-        }
-        self.expiry = self.expiry.filter(|_| self.expiry != saved.expiry);
-    }
-
     /// This, and then `later`.
     pub(crate) fn then(mut self, later: Delta) -> Delta {
         if later.cleared {

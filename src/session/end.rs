@@ -14,6 +14,7 @@ use crate::session::record::{Kind, Owned, Owner, Place, Record, owner_key};
 use crate::session::shared::{Shared, contended};
 use crate::session::state::Turn;
 use crate::store::Slots;
+use crate::sync::thread;
 
 /// Transactions that are tried before it is said that others are always faster.
 const TRIES: usize = 32;
@@ -42,27 +43,34 @@ impl Session {
         if let Err(error) = self.load().await {
             return self.end_unread(why, error).await;
         }
-        let (live, vanished) = {
-            let state = self.state();
-            (state.live.clone(), state.vanished)
-        };
-        let found = live.is_some();
-        let mut ended = false;
-        if let Some(live) = live.filter(|_| !vanished) {
-            ended = shared.end(live.key).await?;
-            if ended {
-                shared.tell(EventKind::Ended(why), Some(live.key));
+        let mut key = self.state().key();
+        loop {
+            let mut ended = false;
+            if let Some(key) = key {
+                ended = shared.end(key).await?;
+                if ended {
+                    shared.tell(EventKind::Ended(why), Some(key));
+                }
             }
-        }
-        {
             let mut state = self.state();
-            state.forget();
-            state.modified = true;
             state.ended |= ended;
-            if found {
+            // A clone may have given it another id meanwhile, or begun one.
+            let (now, moving) = (state.key(), state.moving > 0 && !ended);
+            if now.is_some() && (now != key || moving) {
+                key = now;
+                drop(state);
+                if moving {
+                    thread::yield_now();
+                }
+                continue;
+            }
+            if state.live.is_some() {
                 // Whoever has ended it: that it has is to last when the response says so.
                 state.wait_for(shared.settings.removal_level);
             }
+            state.forget();
+            state.modified = true;
+            break;
         }
         self.wait_if_late().await
     }

@@ -39,8 +39,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// A clone is the same session, for parts of a request that run in parallel: what one sets all see.
 /// [`update`](Self::update) and [`pop`](Self::pop) act upon what any of them has set and nobody has
 /// saved yet, exactly once, whoever saves at the same time; what is set under the key while they run
-/// comes after. But for what is just being saved along with a login or another id: until it is
-/// saved it is not seen, and it comes last.
+/// comes after, also while the session is given another id.
 ///
 /// From inside the closure of [`update`](Self::update) no method of a
 /// session may be called: that is an error, `is_reentrant`, and does nothing.

@@ -2,8 +2,8 @@
 //! expires, can be ended, and belongs to whoever has logged in.
 //!
 //! [`Sessions`] is all of them, [`Session`] one, as a request has it. `record` says what is kept
-//! and under which keys, `state` what a request knows, `commit` and `rotate` what happens with its
-//! response, `immediate` and `end` what happens at once, `act` how that goes with what clones do.
+//! and under which keys, `state` what a request knows, `commit`, `renew` and `rotate` what happens with
+//! its response, `immediate` and `end` what happens at once, `act` how that goes with what clones do.
 //!
 //! ```
 //! use sessile::session::{SessionKey, Sessions};
@@ -46,6 +46,7 @@ mod manager;
 mod once;
 mod owner;
 pub(crate) mod record;
+mod renew;
 mod resolve;
 mod rotate;
 mod shared;

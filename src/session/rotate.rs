@@ -4,11 +4,14 @@
 //! had begun under it is dropped. One transaction changes the session, the list of its owner, and
 //! that of the owner before.
 
+use std::sync::Arc;
+
 use crate::backend::Purpose;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::limits::SUBJECT_BYTES_MAX;
 use crate::record::expiry::Expiry;
+use crate::session::act::Shown;
 use crate::session::delta::Delta;
 use crate::session::end::has_next_of;
 use crate::session::events::{End, EventKind, Refusal, Rotation};
@@ -41,13 +44,6 @@ struct Plan {
     fresh: bool,
 }
 
-/// What a turn came to.
-pub(crate) enum Turned {
-    Done,
-    /// By a rule, not by a failure: it is not tried again.
-    Refused(Error),
-}
-
 /// What came of one try.
 enum Outcome {
     Again,
@@ -56,8 +52,10 @@ enum Outcome {
     /// The session has ended, and there is nothing to give a new id.
     Gone,
     Refused(Error, Refusal),
+    /// A clone has done it, or has asked for another one.
+    Overtaken,
     Done {
-        record: Record,
+        record: Arc<Record>,
         /// It is the session that there was.
         continued: bool,
         /// There was one, and its id is dead.
@@ -123,69 +121,78 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) async fn turn(
-        &self,
-        turn: &Turn,
-        live: Option<Live>,
-        delta: &Delta,
-    ) -> Result<Turned> {
+    /// The session is given another id, and `subject` logs in if there is one. False if there is
+    /// something else to be done.
+    pub(crate) async fn turn(&self, subject: Option<&str>, live: Option<Live>) -> Result<bool> {
         self.check_barred()?;
         let shared = self.shared();
         let vanished = self.state().vanished;
-        let mut old = live.as_ref().filter(|_| !vanished).cloned();
-        let why = if matches!(turn, Turn::Login(_)) { Rotation::Login } else { Rotation::Cycle };
+        let known = live.as_ref().map(|live| live.key);
+        let mut old = live.filter(|_| !vanished);
+        let why = if subject.is_some() { Rotation::Login } else { Rotation::Cycle };
         for _ in 0..TRIES {
             let id = Id::new()?;
-            let fresh = live.is_none();
-            let plan = Plan { fresh, ..self.plan_turn(&id, turn, old.as_ref()).await? };
-            let mut outcome = Outcome::Again;
+            let plan = self.plan_turn(&id, subject, old.as_ref()).await?;
+            let plan = Plan { fresh: known.is_none(), ..plan };
+            let (mut outcome, mut shown) = (Outcome::Again, Shown::default());
             // One that only changes its id needs no more room.
             let purpose = if old.is_some() { Purpose::Change } else { Purpose::Add(id.key()) };
             let done = shared.transact(purpose, &plan.keys, |slots| {
                 slots.discard();
-                outcome = self.turn_in(slots, &plan, turn, delta);
-                if !matches!(outcome, Outcome::Done { .. }) {
-                    slots.discard();
+                let mut state = self.state();
+                state.withdraw(std::mem::take(&mut shown));
+                outcome = match state.turn.as_deref().filter(|turn| turn.subject() == subject) {
+                    Some(turn) if state.live.as_ref().map(|live| live.key) == known => {
+                        self.turn_in(slots, &plan, turn, &state.delta)
+                    }
+                    _ => Outcome::Overtaken,
+                };
+                match &outcome {
+                    Outcome::Done { record, .. } => shown = state.move_to(id.key(), record),
+                    Outcome::Refused(..) => {
+                        slots.discard();
+                        state.refuse();
+                    }
+                    _ => slots.discard(),
                 }
             });
-            done.await?;
+            if let Err(error) = done.await {
+                return Err(self.not_moved(error, shown));
+            }
             match outcome {
                 Outcome::Again => continue,
                 Outcome::Moved(to) => old = shared.resolve(to).await?,
+                Outcome::Overtaken => return Ok(false),
                 Outcome::Gone => {
-                    if let Some(live) = &live {
-                        self.vanished(live.key);
+                    if let Some(key) = known {
+                        self.vanished(key);
                     }
-                    return Ok(Turned::Done);
+                    return Ok(false);
                 }
                 Outcome::Refused(error, why) => {
                     shared.refused(why);
-                    return Ok(Turned::Refused(error));
+                    return Err(error);
                 }
                 Outcome::Failed(error) => return Err(error),
-                Outcome::Done { record, continued, ended } => {
+                Outcome::Done { continued, ended, .. } => {
                     let settings = &shared.settings;
                     let key = id.key();
                     let ends = ended || !plan.displaced.is_empty();
                     let level = if ends { settings.removal_level } else { settings.write_level };
-                    let replaced = self.state().enter(id, record, level);
-                    if let Some(other) = replaced.filter(|_| fresh) {
-                        // A clone had begun another one meanwhile.
-                        shared.end(other.key).await?;
-                    }
+                    self.state().arrive(id, level);
                     let kind = if continued { EventKind::Rotated(why) } else { EventKind::Created };
                     shared.tell(kind, Some(key));
                     for place in &plan.displaced {
                         shared.tell(EventKind::Ended(End::Displaced), Some(place.key()));
                     }
-                    return Ok(Turned::Done);
+                    return Ok(true);
                 }
             }
         }
         Err(contended())
     }
 
-    async fn plan_turn(&self, id: &Id, turn: &Turn, old: Option<&Live>) -> Result<Plan> {
+    async fn plan_turn(&self, id: &Id, subject: Option<&str>, old: Option<&Live>) -> Result<Plan> {
         let shared = self.shared();
         let mut plan = Plan {
             keys: vec![id.key()],
@@ -200,10 +207,7 @@ impl Session {
         };
         let body = old.and_then(Live::body);
         let had = body.and_then(Body::subject);
-        let owner = match turn {
-            Turn::Login(login) => Some(&*login.subject),
-            Turn::Cycle => had,
-        };
+        let owner = subject.or(had);
         plan.old = old.map(|old| plan.add(old.key));
         if let Some(subject) = owner {
             let record = shared.list_of(subject).await?;
@@ -319,8 +323,8 @@ impl Session {
         }
         self.relist(slots, plan, turn, &mut list, &body);
         let terms = body.terms(shared.idle_of(&body));
-        let record = Record(Kind::Session(body));
-        slots.insert(0, record.clone(), terms);
+        let record = Arc::new(Record(Kind::Session(body)));
+        slots.set_shared(0, record.clone(), Some(terms));
         Outcome::Done { record, continued, ended }
     }
 

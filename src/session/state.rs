@@ -3,13 +3,11 @@
 //! Held behind a lock for moments only: never while a closure of the application runs, and never
 //! while anything is waited for.
 
-use std::sync::Arc;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::log::Durability;
 use crate::session::delta::{Delta, Known};
-use crate::session::record::{BODY_BYTES, Body, Login, Record, SessionExpiry};
+use crate::session::record::{BODY_BYTES, Body, Login, SessionExpiry};
 use crate::session::resolve::Live;
 
 /// A new id that comes with the response.
@@ -18,6 +16,16 @@ pub(crate) enum Turn {
     /// Same session, another id.
     Cycle,
     Login(LoggingIn),
+}
+
+impl Turn {
+    /// Who logs in.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        match self {
+            Turn::Cycle => None,
+            Turn::Login(login) => Some(&login.subject),
+        }
+    }
 }
 
 /// A login as it was when it was asked for.
@@ -58,6 +66,11 @@ pub(crate) struct State {
     pub(crate) unsaid: bool,
     /// The browser is to be told anew how long to keep its cookie.
     pub(crate) tell: bool,
+    /// How many clones are just writing the session under another id, which is shown already and may
+    /// not be good in the end.
+    pub(crate) moving: u32,
+    /// How many sessions this request has ended.
+    pub(crate) ends: u32,
     /// What the response waits for, and how often that was asked for.
     pub(crate) wait: Option<Durability>,
     pub(crate) waits: u32,
@@ -75,6 +88,11 @@ impl State {
     /// Whether the session that was loaded is no longer the one that what is set now belongs to.
     pub(crate) fn starts_anew(&self) -> bool {
         matches!(self.turn.as_deref(), Some(Turn::Login(login)) if login.anew)
+    }
+
+    /// Where the session is, if it has not vanished.
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.live.as_ref().filter(|_| !self.vanished).map(|live| live.key)
     }
 
     /// What the request sees under a key, as JSON text.
@@ -178,14 +196,34 @@ impl State {
         (self.modified, self.dirty) = (true, true);
     }
 
-    /// The session is this one from now on, and the browser is to learn its id. Returns the one
-    /// before.
-    pub(crate) fn enter(&mut self, id: Id, record: Record, level: Durability) -> Option<Live> {
-        let (key, record) = (id.key(), Arc::new(record));
-        self.give(id);
-        self.vanished = false;
+    /// Whether there is no session, and one is to begin in which nobody logs in.
+    pub(crate) fn begins(&self) -> bool {
+        self.live.is_none()
+            && match self.turn.as_deref() {
+                // What holds no value begins none, and waits for one that does.
+                None => !self.delta.is_vacant(),
+                Some(turn) => turn.subject().is_none(),
+            }
+    }
+
+    /// The session is under this id, and the browser is to learn it; unless a clone has given it
+    /// another one since, or has ended it.
+    pub(crate) fn arrive(&mut self, id: Id, level: Durability) {
+        self.moving -= 1;
         self.wait_for(level);
-        self.live.replace(Live { key, record, moved: false, promoted: false })
+        if self.live.as_ref().is_some_and(|live| live.key == id.key()) {
+            self.give(id);
+        }
+    }
+
+    /// What there is of a login that is refused: only what had been set before it has nothing to do
+    /// with it.
+    pub(crate) fn refuse(&mut self) {
+        self.delta = match self.turn.take().map(|turn| *turn) {
+            Some(Turn::Login(login)) if !login.anew => login.before,
+            _ => Delta::default(),
+        };
+        self.dirty = true;
     }
 
     /// The browser is to learn this id.
@@ -224,5 +262,6 @@ impl State {
         self.tell = false;
         self.vanished = false;
         self.dirty = false;
+        self.ends = self.ends.wrapping_add(1);
     }
 }

@@ -30,6 +30,7 @@ mod statements;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod turns;
 mod values;
 
 use std::sync::Arc;
