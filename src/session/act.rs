@@ -55,7 +55,43 @@ pub(crate) struct Shown {
     ends: u32,
 }
 
-type Undo<'a> = Option<(Shown, Option<Unsaved<'a>>)>;
+/// The same with what was used up. Dropped, it takes everything back: after a failure, and where the
+/// application's codec panics.
+pub(crate) struct Taken<'a> {
+    session: &'a Session,
+    taken: Option<(Shown, Option<Unsaved<'a>>)>,
+}
+
+impl<'a> Taken<'a> {
+    pub(crate) fn new(session: &'a Session) -> Self {
+        Taken { session, taken: None }
+    }
+
+    pub(crate) fn put(&mut self, shown: Shown) {
+        self.taken = Some((shown, None));
+    }
+
+    pub(crate) fn take_back(&mut self, state: &mut State) {
+        let Some((shown, used)) = self.taken.take() else { return };
+        let used = used.filter(|_| shown.ends == state.ends);
+        state.withdraw(shown);
+        used.into_iter().for_each(|used| state.put_back(used));
+    }
+
+    /// It is done, or may be.
+    pub(crate) fn keep(mut self) -> Shown {
+        self.taken.take().map(|(shown, _)| shown).unwrap_or_default()
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.taken.is_some() {
+            let session = self.session;
+            self.take_back(&mut session.state());
+        }
+    }
+}
 
 impl State {
     fn before(&mut self) -> Option<&mut Delta> {
@@ -135,7 +171,7 @@ impl State {
     }
 
     /// It has failed.
-    pub(crate) fn withdraw(&mut self, shown: Shown) {
+    fn withdraw(&mut self, shown: Shown) {
         self.moving -= u32::from(shown.moves.is_some());
         if let (Some((before, record)), Some(live)) = (shown.live, self.live.as_ref())
             && Arc::ptr_eq(&record, &live.record)
@@ -144,12 +180,18 @@ impl State {
             self.vanished |= shown.moves == Some(true);
         }
         // What concerned a session that a clone has ended since does not concern the next one.
-        if shown.ends == self.ends {
-            let later = std::mem::take(&mut self.delta);
-            self.delta = shown.delta.then(later);
-            self.turn = self.turn.take().or(shown.turn);
-            self.dirty |= shown.dirty;
+        if shown.ends != self.ends {
+            return;
         }
+        let delta = match self.turn.as_deref_mut() {
+            // Nor somebody else, whom a clone has logged in since.
+            Some(Turn::Login(login)) if login.anew => return,
+            Some(Turn::Login(login)) => &mut login.before,
+            _ => &mut self.delta,
+        };
+        *delta = shown.delta.then(std::mem::take(delta));
+        self.turn = self.turn.take().or(shown.turn);
+        self.dirty |= shown.dirty;
     }
 }
 
@@ -174,18 +216,11 @@ impl Session {
         mut change: impl FnMut(&mut Body, &Unsaved<'_>) -> Result<(Verdict<R>, bool)> + Send,
     ) -> Result<Acted<R>> {
         let shared = self.shared();
-        let mut undo: Undo<'_> = None;
-        let take_back = |state: &mut State, undo: &mut Undo<'_>| {
-            if let Some((shown, used)) = undo.take() {
-                let used = used.filter(|_| shown.ends == state.ends);
-                state.withdraw(shown);
-                used.into_iter().for_each(|used| state.put_back(used));
-            }
-        };
+        let mut taken = Taken::new(self);
         let changed = block_on(shared.change(Purpose::Change, target, |key, mut body| {
             let unsaved = {
                 let mut state = self.state();
-                take_back(&mut state, &mut undo);
+                taken.take_back(&mut state);
                 if aim(&state).is_none() {
                     let record = Arc::new(Record(Kind::Session(body)));
                     return Ok((Verdict::Keep(None), record));
@@ -199,24 +234,25 @@ impl Session {
             state.show(target, key, &record, &mut shown);
             let used = (uses_up && state.use_up(&unsaved)).then_some(unsaved);
             state.modified |= uses_up;
-            undo = Some((shown, used));
+            taken.taken = Some((shown, used));
             Ok((verdict.map(Some), record))
         }));
         match changed {
             Ok(Changed::Done(None, _)) => Ok(Acted::Aimless),
             Ok(Changed::Done(Some(result), _)) => {
+                taken.keep();
                 self.state().wait_for(shared.settings.write_level);
                 block_on(self.wait_if_late())?;
                 Ok(Acted::Done(result))
             }
             Ok(Changed::Gone) => {
-                take_back(&mut self.state(), &mut undo);
+                drop(taken);
                 Ok(if self.vanished(target) { Acted::Gone } else { Acted::Aimless })
             }
             Err(error) => {
                 // Of what is unknown the change is visible.
-                if !error.is_unknown() {
-                    take_back(&mut self.state(), &mut undo);
+                if error.is_unknown() {
+                    taken.keep();
                 }
                 Err(error)
             }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::log::Durability;
-use crate::session::act::Shown;
+use crate::session::act::Taken;
 use crate::session::delta::Delta;
 use crate::session::events::{EventKind, Refusal};
 use crate::session::handle::Session;
@@ -169,13 +169,13 @@ impl Session {
         match plan {
             Plan::Nothing => Ok(Ok(())),
             Plan::Save(live, asked) => {
-                let mut shown = Shown::default();
-                let change = self.changing(&live, &mut shown);
+                let mut taken = Taken::new(self);
+                let change = self.changing(&live, &mut taken);
                 let Some(changed) = self.shared().change_at_once(Purpose::Change, live.key, change)
                 else {
                     return Err(Plan::Save(live, asked));
                 };
-                let saved = self.saved_live(&live, shown, asked, changed);
+                let saved = self.saved_live(&live, taken, asked, changed);
                 match self.or_go_on(saved, asked) {
                     Ok(true) => Ok(Ok(())),
                     Ok(false) => Err(self.plan(Wish::default())),
@@ -240,12 +240,12 @@ impl Session {
         let id = Id::new()?;
         let (keys, most) = ([id.key()], shared.settings.max_value_bytes);
         let [key] = keys;
-        let (mut begun, mut shown) = (Ok(false), Shown::default());
+        let (mut begun, mut taken) = (Ok(false), Taken::new(self));
         let done = shared.transact(Purpose::Add(key), &keys, |slots| {
             slots.discard();
             begun = Ok(false);
             let mut state = self.state();
-            state.withdraw(std::mem::take(&mut shown));
+            taken.take_back(&mut state);
             // A clone may have begun one, and one of two would have an id that nobody learns.
             if slots.get(0).is_some() || !state.begins() {
                 return;
@@ -255,12 +255,12 @@ impl Session {
             if begun.is_ok() {
                 let terms = body.terms(shared.idle_of(&body));
                 let record = Arc::new(Record(Kind::Session(body)));
-                shown = state.move_to(key, &record);
+                taken.put(state.move_to(key, &record));
                 slots.set_shared(0, record, Some(terms));
             }
         });
         if let Err(error) = done.await {
-            let error = self.not_moved(error, shown);
+            let error = self.not_moved(error, taken);
             if error.is_full() {
                 shared.refused(Refusal::StoreFull);
             }
@@ -269,19 +269,18 @@ impl Session {
         if !begun? {
             return Ok(false);
         }
+        taken.keep();
         self.state().arrive(id, shared.settings.write_level);
         shared.tell(EventKind::Created, Some(key));
         Ok(true)
     }
 
     /// A session could not be begun, or given another id.
-    pub(crate) fn not_moved(&self, error: Error, shown: Shown) -> Error {
-        let mut state = self.state();
+    pub(crate) fn not_moved(&self, error: Error, taken: Taken<'_>) -> Error {
         if error.is_unknown() {
             // It is there, though perhaps not for ever.
-            state.moving -= 1;
-        } else {
-            state.withdraw(shown);
+            taken.keep();
+            self.state().moving -= 1;
         }
         error
     }
@@ -301,22 +300,22 @@ impl Session {
 
     /// False if there is something else to be done: it is not saved then.
     pub(crate) async fn save_live(&self, live: Live, asked: Asked) -> Result<bool> {
-        let mut shown = Shown::default();
-        let change = self.changing(&live, &mut shown);
+        let mut taken = Taken::new(self);
+        let change = self.changing(&live, &mut taken);
         let changed = self.shared().change(Purpose::Change, live.key, change).await;
-        self.saved_live(&live, shown, asked, changed)
+        self.saved_live(&live, taken, asked, changed)
     }
 
     /// What a save does to the session.
     fn changing<'a>(
         &'a self,
         live: &'a Live,
-        shown: &'a mut Shown,
-    ) -> impl FnMut(Key, Body) -> Decided<bool> + Send + use<'a> {
+        taken: &'a mut Taken<'_>,
+    ) -> impl FnMut(Key, Body) -> Decided<bool> + Send {
         let (now, most) = (self.shared().now(), self.shared().settings.max_value_bytes);
         move |key, mut body| {
             let mut state = self.state();
-            state.withdraw(std::mem::take(shown));
+            taken.take_back(&mut state);
             // What is set after a login is not for whoever knows the old id.
             if state.turn.is_some() {
                 return Ok((Verdict::Keep(false), Arc::new(Record(Kind::Session(body)))));
@@ -328,7 +327,7 @@ impl Session {
                 body.told = now;
             }
             let record = Arc::new(Record(Kind::Session(body)));
-            *shown = state.save(live.key, key, &record);
+            taken.put(state.save(live.key, key, &record));
             Ok((if expires { Verdict::SaveWith(true) } else { Verdict::Save(true) }, record))
         }
     }
@@ -336,13 +335,13 @@ impl Session {
     fn saved_live(
         &self,
         live: &Live,
-        shown: Shown,
+        taken: Taken<'_>,
         asked: Asked,
         changed: Result<Changed<bool>>,
     ) -> Result<bool> {
         match changed {
             Ok(Changed::Done(saved, key)) => {
-                let level = self.shared().level_of(&shown.delta);
+                let level = self.shared().level_of(&taken.keep().delta);
                 let mut state = self.state();
                 let moved = live.moved || key != live.key;
                 state.tell &= !moved;
@@ -350,20 +349,19 @@ impl Session {
                 Ok(saved)
             }
             Ok(Changed::Gone) if asked == Asked::No => {
-                let mut state = self.state();
-                state.withdraw(shown);
-                state.tell = false;
+                drop(taken);
+                self.state().tell = false;
                 Ok(true)
             }
             Ok(Changed::Gone) => {
-                self.state().withdraw(shown);
+                drop(taken);
                 self.vanished(live.key);
                 Ok(false)
             }
             Err(error) => {
                 // Of what is unknown the change is visible.
-                if !error.is_unknown() {
-                    self.state().withdraw(shown);
+                if error.is_unknown() {
+                    taken.keep();
                 }
                 Err(error)
             }

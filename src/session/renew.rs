@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::id::{Id, Key};
 use crate::limits::NEXT_IDS_MAX;
 use crate::record::expiry::Expiry;
-use crate::session::act::Shown;
+use crate::session::act::Taken;
 use crate::session::commit::Asked;
 use crate::session::events::{EventKind, Rotation};
 use crate::session::handle::Session;
@@ -30,12 +30,12 @@ impl Session {
             shared.legible_or_end(key).await?;
         }
         let keys: Vec<Key> = [live.key, id.key()].into_iter().chain(oldest).collect();
-        let (mut result, mut shown) = (Ok(false), Shown::default());
+        let (mut result, mut taken) = (Ok(false), Taken::new(self));
         let done = shared.transact(Purpose::Add(id.key()), &keys, |slots| {
             slots.discard();
             result = Ok(false);
             let mut state = self.state();
-            state.withdraw(std::mem::take(&mut shown));
+            taken.take_back(&mut state);
             let Some(Kind::Session(body)) = slots.get(0).map(|record| &record.0) else { return };
             // Somebody else has renewed it meanwhile.
             if body.renewed != seen.renewed || body.next != seen.next || slots.get(1).is_some() {
@@ -58,26 +58,29 @@ impl Session {
             body.next.push(Place::from(id.key()));
             let (terms, ends) = (body.terms(shared.idle_of(&body)), body.ends);
             let record = Arc::new(Record(Kind::Session(body)));
-            shown = state.save(live.key, live.key, &record);
+            let shown = state.save(live.key, live.key, &record);
             slots.set_shared(0, record, shown.delta.expires().then_some(terms));
+            taken.put(shown);
             let next = Record(Kind::Next(Place::from(live.key)));
             slots.insert(1, next, Expiry::At(ends));
             result = Ok(true);
         });
         if let Err(error) = done.await {
             if error.is_unknown() {
+                taken.keep();
                 return Err(error);
             }
-            self.state().withdraw(shown);
+            drop(taken);
             // There is no room for another id; what is there can be saved all the same.
             return if error.is_full() { self.save_live(live, asked).await } else { Err(error) };
         }
         if !result? {
             return self.save_live(live, asked).await;
         }
+        let level = shared.level_of(&taken.keep().delta);
         let mut state = self.state();
         state.give(id);
-        state.wait_for(shared.level_of(&shown.delta));
+        state.wait_for(level);
         drop(state);
         shared.tell(EventKind::Rotated(Rotation::Renewal), Some(live.key));
         Ok(true)

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::limits::SUBJECT_BYTES_MAX;
 use crate::record::expiry::Expiry;
-use crate::session::act::Shown;
+use crate::session::act::Taken;
 use crate::session::delta::Delta;
 use crate::session::end::has_next_of;
 use crate::session::events::{End, EventKind, Refusal, Rotation};
@@ -134,13 +134,13 @@ impl Session {
             let id = Id::new()?;
             let plan = self.plan_turn(&id, subject, old.as_ref()).await?;
             let plan = Plan { fresh: known.is_none(), ..plan };
-            let (mut outcome, mut shown) = (Outcome::Again, Shown::default());
+            let (mut outcome, mut taken) = (Outcome::Again, Taken::new(self));
             // One that only changes its id needs no more room.
             let purpose = if old.is_some() { Purpose::Change } else { Purpose::Add(id.key()) };
             let done = shared.transact(purpose, &plan.keys, |slots| {
                 slots.discard();
                 let mut state = self.state();
-                state.withdraw(std::mem::take(&mut shown));
+                taken.take_back(&mut state);
                 outcome = match state.turn.as_deref().filter(|turn| turn.subject() == subject) {
                     Some(turn) if state.live.as_ref().map(|live| live.key) == known => {
                         self.turn_in(slots, &plan, turn, &state.delta)
@@ -148,7 +148,7 @@ impl Session {
                     _ => Outcome::Overtaken,
                 };
                 match &outcome {
-                    Outcome::Done { record, .. } => shown = state.move_to(id.key(), record),
+                    Outcome::Done { record, .. } => taken.put(state.move_to(id.key(), record)),
                     Outcome::Refused(..) => {
                         slots.discard();
                         state.refuse();
@@ -157,7 +157,7 @@ impl Session {
                 }
             });
             if let Err(error) = done.await {
-                return Err(self.not_moved(error, shown));
+                return Err(self.not_moved(error, taken));
             }
             match outcome {
                 Outcome::Again => continue,
@@ -175,6 +175,7 @@ impl Session {
                 }
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Done { continued, ended, .. } => {
+                    taken.keep();
                     let settings = &shared.settings;
                     let key = id.key();
                     let ends = ended || !plan.displaced.is_empty();

@@ -24,6 +24,8 @@ pub(crate) mod thread {
     use std::time::Duration;
 
     use super::checker;
+    #[cfg(feature = "session")]
+    pub(crate) use checker::thread::yield_now;
     pub(crate) use checker::thread::{Builder, JoinHandle, current};
 
     /// One: the number of stripes must be the same on every machine.

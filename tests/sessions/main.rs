@@ -14,6 +14,7 @@
 mod cases;
 mod clones;
 mod closures;
+mod codecs;
 mod damaged;
 mod failures;
 mod futures;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Waker};
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use sessile::session::{Session, Sessions, SessionsBuilder, WhenOwnerFull};
 use sessile::{Durability, Id};
 
@@ -97,6 +99,16 @@ fn two_clones_that_each_give_it_another_id_lose_nothing() {
     });
 }
 
+/// A value that takes a moment to be no good.
+struct Slow;
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        (0..20_000).for_each(|_| std::hint::spin_loop());
+        Err(D::Error::custom("never"))
+    }
+}
+
 /// Whichever comes first: a session that is to be gone when `logout` returns does not live on under
 /// another id.
 #[test]
@@ -111,9 +123,15 @@ fn a_logout_beside_a_save_that_gives_another_id_ends_the_session() {
                 2 => session.cycle_id().unwrap(),
                 _ => {}
             }
-            threads(2, |thread| {
+            // The third holds the record, so that the others meet there.
+            threads(3, |thread| {
                 let clone = session.clone();
-                if thread == 0 { clone.logout().unwrap() } else { clone.save_now().unwrap() }
+                match thread {
+                    0 => clone.logout().unwrap(),
+                    1 => clone.save_now().unwrap(),
+                    _ if round % 3 == 0 => {}
+                    _ => drop(clone.pop::<Slow>("k")),
+                }
             });
             assert_eq!(sessions.count().unwrap(), 0, "round {round}");
             assert_eq!(sessions.list_of("ada").unwrap(), []);
