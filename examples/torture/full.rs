@@ -89,6 +89,7 @@ impl Full<'_> {
             return Err("an empty volume is full".into());
         };
         bench.go_on(&mut writer, Duration::from_millis(300))?;
+        bench.oracle.distrust();
         bench.volume.fail()?;
         let until = Instant::now() + PATIENCE;
         while writer.answers.poisoned < ANSWERS {
@@ -116,6 +117,8 @@ impl Full<'_> {
         };
         if bench.report.wrong.is_nothing() {
             bench.close(writer)?;
+        } else {
+            bench.volume.keep();
         }
         bench.report.acknowledged = bench.oracle.promised[0];
         bench.report.more.push(("read_only", 1));

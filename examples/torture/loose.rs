@@ -42,6 +42,8 @@ pub struct Loose {
     briefs: BTreeMap<u64, Option<Instant>>,
     /// Clears that have begun.
     clears: u32,
+    /// See [`Oracle::distrust`](super::oracle::Oracle::distrust).
+    failing: bool,
 }
 
 /// How a list of names that was found differs from what may be there.
@@ -52,6 +54,10 @@ pub struct Difference {
 }
 
 impl Loose {
+    pub(super) fn distrust(&mut self) {
+        self.failing = true;
+    }
+
     pub(super) fn announce(
         &mut self,
         slot: usize,
@@ -114,6 +120,9 @@ impl Loose {
                 if let Some(claim) = found.claims.iter_mut().find(|claim| mine(claim)) {
                     let answer = (code != Code::Unknown).then_some(code == Code::Yes);
                     claim.answer = answer;
+                    if self.failing {
+                        claim.level = claim.level.min(Durability::Process);
+                    }
                 }
             }
             Op::Clear if code == Code::Refused => self.clears -= 1,
@@ -158,7 +167,7 @@ impl Loose {
 
     /// From now on what was found is all there is.
     pub(super) fn begin(&mut self, found: &BTreeSet<u64>, now: Instant) {
-        self.clears = 0;
+        (self.clears, self.failing) = (0, false);
         self.tickets.clear();
         for name in found.iter().filter(|name| !is_brief(**name)) {
             let ticket = Ticket { issued: None, clears: (0, Some(0)), claims: Vec::new() };

@@ -106,6 +106,8 @@ pub struct Oracle {
     /// What survives a kill, and what a loss of power.
     pub(super) floors: [Clock; 2],
     pub(super) loose: Loose,
+    /// The disk may say that something is synced that is not.
+    failing: bool,
     /// Acknowledged writes that were promised to survive a kill, and a loss of power.
     pub promised: [u64; 2],
     /// The last write that each slot has announced, by its id.
@@ -123,6 +125,14 @@ impl Oracle {
         oracle
     }
 
+    /// From now on the file system is failing. A sync that is under way when ext4 gives up its
+    /// journal may succeed and have kept nothing (seen on Linux 6.18, without any store): nothing
+    /// that is said now is taken for a promise to survive a loss of power.
+    pub fn distrust(&mut self) {
+        self.failing = true;
+        self.loose.distrust();
+    }
+
     /// From now on everything rests on what was found.
     pub(super) fn begin(&mut self, found: &[Cells; SLOTS]) {
         for (slot, cells) in self.slots.iter_mut().zip(found) {
@@ -132,6 +142,7 @@ impl Oracle {
         }
         self.clears.clear();
         self.clearing = false;
+        self.failing = false;
         self.floors = [Clock::default(); 2];
     }
 
@@ -282,6 +293,9 @@ impl Oracle {
             Basis::Op(position) => self.reached(slot, position),
             Basis::Clear(clear) => self.reached(0, self.clears[clear as usize - 1]),
         };
+        if self.failing {
+            level = level.min(Durability::Process);
+        }
         let levels = [Durability::Process, Durability::Power];
         for (index, _) in levels.iter().enumerate().filter(|(_, kept)| level >= **kept) {
             self.floors[index].raise(&clock);
