@@ -16,21 +16,45 @@ pub(super) struct Life {
     pub(super) logged: i64,
     pub(super) cap: i64,
     pub(super) idle: i64,
+    /// It may as well be fixed: two stores that differ in this alone look the same until they are
+    /// opened again.
+    pub(super) vague: bool,
 }
 
 impl Life {
     pub(super) fn fixed(deadline: i64) -> Self {
-        Life { earliest: deadline, latest: deadline, logged: deadline, cap: deadline, idle: 0 }
+        Life {
+            earliest: deadline,
+            latest: deadline,
+            logged: deadline,
+            cap: deadline,
+            idle: 0,
+            vague: false,
+        }
     }
 
     pub(super) fn sliding(deadline: i64, cap: i64, idle: i64) -> Self {
         Life { cap, idle, ..Life::fixed(deadline.min(cap)) }
     }
 
+    /// This one or that one: which cannot be seen.
+    pub(super) fn or(self, other: Life) -> Self {
+        let same = (self.cap, self.idle) == (other.cap, other.idle);
+        Life {
+            earliest: self.earliest.min(other.earliest),
+            latest: self.latest.max(other.latest),
+            logged: self.logged.min(other.logged),
+            cap: self.cap.max(other.cap),
+            idle: self.idle.max(other.idle),
+            vague: self.vague || other.vague || !same,
+        }
+    }
+
     /// Where a change at `now` moves the deadline.
     pub(super) fn changed(self, now: i64) -> Self {
         let touched = if self.idle == 0 { self.latest } else { (now + self.idle).min(self.cap) };
-        let (earliest, latest) = (self.earliest.max(touched), self.latest.max(touched));
+        let earliest = if self.vague { self.earliest } else { self.earliest.max(touched) };
+        let latest = self.latest.max(touched);
         Life { earliest, latest, logged: earliest, ..self }
     }
 
@@ -43,6 +67,7 @@ impl Life {
         let near = touched - (self.idle >> 8).max(1);
         let earliest = match cold {
             ColdReads::MayTouch => self.earliest,
+            ColdReads::Touch if self.vague => self.earliest,
             ColdReads::Touch if self.earliest > near => self.earliest,
             ColdReads::Touch if self.latest <= near => touched,
             ColdReads::Touch => near + 1,

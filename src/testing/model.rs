@@ -458,7 +458,7 @@ fn narrowed<V>(mut world: World<V>, seen: &BTreeMap<Key, Seen<V>>, now: i64) -> 
 fn merge<V>(mut newer: World<V>, older: World<V>) -> World<V> {
     for (key, session) in older {
         match newer.get_mut(&key) {
-            Some(known) => known.life.logged = known.life.logged.min(session.life.logged),
+            Some(known) => known.life = known.life.or(session.life),
             None => drop(newer.insert(key, session)),
         }
     }
