@@ -231,7 +231,7 @@ fn judge(survey: &Survey, segments: &[Segment], start: Start, salvage: bool) -> 
         // Behind a missing segment the same LSN may be another frame.
         let apart = run_of(found.segment) != run;
         if (found.lsn > next || apart && found.lsn == next) && next <= survey.watermark && salvage {
-            judged.miss(segments, next, (found.lsn - 1).min(survey.watermark).max(next));
+            judged.miss(segments, start, next, (found.lsn - 1).min(survey.watermark).max(next));
             (next, run) = (found.lsn, run_of(found.segment));
             gap = true;
         }
@@ -245,16 +245,18 @@ fn judge(survey: &Survey, segments: &[Segment], start: Start, salvage: bool) -> 
         gap = false;
     }
     if next <= survey.watermark {
-        judged.miss(segments, next, survey.watermark);
+        judged.miss(segments, start, next, survey.watermark);
     }
     judged.torn_frames += drop_parts(&mut judged.frames);
     judged
 }
 
 impl Judged {
-    fn miss(&mut self, segments: &[Segment], first: u64, last: u64) {
+    fn miss(&mut self, segments: &[Segment], start: Start, first: u64, last: u64) {
         let (segment, offset) = self.end;
-        let number = segments.get(segment).map_or(0, |segment| segment.header.number);
+        // Where no segment is left, the one that should be the first is missing.
+        let number =
+            segments.get(segment).map_or(start.first_segment, |segment| segment.header.number);
         self.lost.push(Lost { first, last, file: Kind::Log.name(number), offset: offset as u64 });
     }
 }

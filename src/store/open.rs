@@ -1,6 +1,6 @@
 //! Opening: from what is in the directory to a running engine.
 //!
-//! Lock, manifest, bases (a page or two of each), log, in this order; nothing is written before
+//! Lock, manifest, log, bases (a page or two of each), in this order; nothing is written before
 //! all of it is understood, and what was read is never changed.
 
 use std::sync::Arc;

@@ -308,8 +308,9 @@ class Store:
         self.strays = [name for name in self.names if name != "lock" and parse(name, kinds) is None]
         self.manifest = self.choose_manifest()
         if self.manifest:
-            self.read_bases()
+            # In this order: where both are damaged, the log is what is complained of.
             self.read_log()
+            self.read_bases()
             self.apply(now)
         else:
             self.records, self.last, self.torn, self.cleared = {}, 0, 0, False
@@ -394,8 +395,8 @@ class Store:
         if before:
             end = before["at"] + (32 + len(before["body"]) + 7) // 8 * 8
             raise Damaged("log.%012d" % before["segment"], end, what)
-        name = "log.%012d" % chain[0][0] if chain else ""
-        raise Damaged(name, 4096, what)
+        at = chain[0][0] if chain else self.manifest["first"]
+        raise Damaged("log.%012d" % at, 4096, what)
 
     def apply(self, now):
         """Records by key: value (None: removed), terms, codec, tag, and the moment up to which
