@@ -196,7 +196,8 @@ pub struct RecoveryStats {
     pub frames: u64,
     /// Bytes of log that were replayed.
     pub bytes: u64,
-    /// Valid frames behind the end of the log: normal after power loss.
+    /// Valid frames that were not taken, behind the end of the log or of a group that is not whole:
+    /// normal after power loss.
     pub torn_frames: u64,
     /// Bytes behind the end of the log.
     pub torn_bytes: u64,

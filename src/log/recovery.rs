@@ -70,7 +70,7 @@ pub(crate) struct Recovered {
     pub(crate) highest_lsn: u64,
     /// Every LSN up to this one is on disk where it was read.
     pub(crate) watermark: u64,
-    /// Valid frames that came after the end of the stream: a torn tail.
+    /// Valid frames that are no part of the stream: a torn tail, or of a group that is not whole.
     pub(crate) torn_frames: u64,
     /// Bytes after the end of the stream that are not zero.
     pub(crate) torn_bytes: u64,

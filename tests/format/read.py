@@ -14,6 +14,7 @@ import re
 import struct
 import sys
 import zlib
+from bisect import bisect_right
 from pathlib import Path
 
 NO_MARK = -(2**63)
@@ -132,28 +133,31 @@ def scan(data, salt):
 
 
 def chain_of(segments, manifest):
-    """The segments that count, oldest first: number, header, bytes up to their end."""
-    chain, at, end = [], max(segments, default=0), None
+    """The segments that count, oldest first: number, header, bytes up to their end, and how many
+    times one was missing between it and the last."""
+    chain, at, end, run = [], max(segments, default=0), None, 0
     while at in segments:
         head, data = segments[at]
-        chain.append((at, head, data[:end]))
+        chain.append((at, head, data[:end], run))
         if head["previous"] == 0 or head["last"] <= manifest["cut"]:
             break
         at, end = head["previous"], head["end"]
         if at not in segments:
-            at, end = max((other for other in segments if other < at), default=0), None
+            at, end, run = max((other for other in segments if other < at), default=0), None, run + 1
     return chain[::-1]
 
 
-def follow(frames, manifest, watermark, salvage):
+def follow(frames, first_run, manifest, watermark, salvage):
     """The stream: the frames taken, and its gaps: the first LSN of each, the last one that
     counts as lost, and how many frames were taken before."""
-    due, stream, gaps = manifest["cut"] + 1, [], []
+    due, run, stream, gaps = manifest["cut"] + 1, first_run, [], []
     for frame in frames:
-        if frame["lsn"] > due and due <= watermark and salvage:
-            gaps.append((due, min(frame["lsn"] - 1, watermark), len(stream)))
-            due = frame["lsn"]
-        if frame["lsn"] == due:
+        # Behind a missing segment the same LSN may be another frame.
+        apart = frame["lsn"] == due and frame["run"] != run
+        if (frame["lsn"] > due or apart) and due <= watermark and salvage:
+            gaps.append((due, max(due, min(frame["lsn"] - 1, watermark)), len(stream)))
+            due, run = frame["lsn"], frame["run"]
+        if frame["lsn"] == due and frame["run"] == run:
             stream.append(frame)
             due += 1
     if due <= watermark:
@@ -234,11 +238,26 @@ class Base:
         for page, fence in enumerate(self.fences):
             at = offset + 512 * page
             piece = self.data[at : min(at + 512, offset + size)]
+            count = number("I", piece, 4)
+            found = [struct.unpack_from("<QI", piece, 8 + 12 * i) for i in range(min(count, 42))]
             if seal(piece[4:], self.salt, at) == number("I", piece, 0):
-                for entry in range(number("I", piece, 4)):
-                    yield struct.unpack_from("<QI", piece, 8 + 12 * entry)
+                yield from found
             else:
                 yield fence, None
+                next_fence = [*self.fences, MASK + 1][page + 1]
+                self.try_entries(found if count <= 42 else [], fence, next_fence)
+
+    def try_entries(self, entries, fence, end):
+        """Records that entries nobody vouches for lead to: one that verifies is one."""
+        hashes = [first for first, _ in entries]
+        for index, (_, page) in enumerate(entries):
+
+            def leads_here(hashed, behind=index + 1):
+                return fence <= hashed < end and bisect_right(hashes, hashed) == behind
+
+            if 1 <= page <= self.pages:
+                at = 4096 * page
+                self.read_index(self.data[at : 4096 * (self.pages + 1)], at, leads_here)
 
     def read_blocks(self):
         entries = list(self.entries())
@@ -253,10 +272,13 @@ class Base:
             right = seal(block[4:], self.salt, at) == number("I", block, 0)
             if not right:
                 self.broken.append((first, after))
-            for index in range(min(number("H", block, 16), 1019)):
-                self.read_record(block, number("H", block, 22 + 4 * index), at, first, after)
+            self.read_index(block, at, lambda hashed: first <= hashed <= after)
 
-    def read_record(self, block, start, at, first, after):
+    def read_index(self, block, at, belongs):
+        for index in range(min(number("H", block, 16), 1019)):
+            self.read_record(block, number("H", block, 22 + 4 * index), at, belongs)
+
+    def read_record(self, block, start, at, belongs):
         if not whole(block, start, 36):
             return
         size, kind = number("I", block, start + 4) & 0xFFFFFF, block[start + 7]
@@ -264,7 +286,7 @@ class Base:
         if len(record) < 36 + size or seal(record[4:], self.salt, at) != number("I", record, 0):
             return
         key = record[20:36]
-        if first <= hash_of(key, self.seed) <= after:
+        if belongs(hash_of(key, self.seed)):
             life = struct.unpack_from("<III", record, 8)
             self.records[key] = (None, life) if kind == 1 else (record[36:], life)
 
@@ -374,21 +396,23 @@ class Store:
             else:
                 self.strays.append(name)
         chain = chain_of(segments, self.manifest)
-        counted = [at for at, _, _ in chain]
+        counted = [at for at, *_ in chain]
         self.strays += ["log.%012d" % at for at in segments if at not in counted]
-        for at, head, data in chain:
-            for frame in scan(data, head["salt"]):
-                self.frames.append(frame | dict(segment=at, codec=head["codec"], tag=head["tag"]))
+        for at, head, data, run in chain:
+            source = dict(segment=at, run=run, codec=head["codec"], tag=head["tag"])
+            self.frames += [frame | source for frame in scan(data, head["salt"])]
         claims = [frame["claim"] for frame in self.frames if frame["claim"] is not None]
         least = [self.manifest["watermark"], self.manifest["cut"]]
         self.watermark = max(least + claims)
-        stream, self.gaps = follow(self.frames, self.manifest, self.watermark, self.salvage)
+        first_run = chain[0][3] if chain else 0
+        stream, self.gaps = follow(self.frames, first_run, self.manifest, self.watermark, self.salvage)
         if self.gaps and not self.salvage:
             first, last, before = self.gaps[0]
             self.complain(first, last, stream[before - 1] if before else None, chain)
         self.stream = whole_groups(stream)
         self.last = self.stream[-1]["lsn"] if self.stream else self.manifest["cut"]
-        self.torn = sum(frame["lsn"] > self.last for frame in self.frames)
+        after_cut = sum(frame["lsn"] > self.manifest["cut"] for frame in self.frames)
+        self.torn = after_cut - len(self.stream)
 
     def complain(self, first, last, before, chain):
         what = "the LSNs %d to %d are missing" % (first, last)
