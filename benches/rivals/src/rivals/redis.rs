@@ -22,7 +22,7 @@ use crate::scratch;
 
 const SERVER: &str = "redis-server";
 /// How long a server may take to start or to end: it may have a large file to read.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 pub struct Redis {
     server: Child,
