@@ -18,11 +18,11 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// Wakes everybody who waits. Costs one fence and one load if nobody does.
-    pub(crate) fn notify(&self) {
+    /// Wakes everybody who waits; whether there was anybody. Costs one fence and one load if not.
+    pub(crate) fn notify(&self) -> bool {
         fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::Relaxed) == 0 {
-            return;
+            return false;
         }
         let wakers = {
             let mut wakers = self.wakers.lock();
@@ -33,6 +33,7 @@ impl Event {
         for waker in wakers {
             waker.wake();
         }
+        true
     }
 
     /// Blocks until `ready`. It is called under a lock: it may load atomics and nothing else.

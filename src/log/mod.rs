@@ -97,6 +97,8 @@ pub(crate) struct Log {
     unsynced: Mutex<Unsynced>,
     writing: AtomicBool,
     syncing: AtomicBool,
+    /// Somebody waited while the last sync ran.
+    company: AtomicBool,
     stopping: AtomicBool,
     health: AtomicU8,
     error: Mutex<Option<Error>>,
@@ -164,6 +166,7 @@ impl Log {
             unsynced: Mutex::default(),
             writing: AtomicBool::new(false),
             syncing: AtomicBool::new(false),
+            company: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             health: AtomicU8::new(HEALTHY),
             error: Mutex::new(None),

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, is_disk_full};
 use crate::fs::File;
 use crate::fs::layout::Kind;
 use crate::limits::{BUFFER_BYTES_KEPT, BUFFER_BYTES_MAX, RESERVE_BYTES, SEGMENT_ALLOCATE_BYTES};
+use crate::sync::thread;
 
 /// Bytes that a caller in an async executor may write itself.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -350,7 +351,7 @@ impl Log {
         let Some(guard) = self.syncer.try_lock() else { return false };
         self.sync_as_holder();
         drop(guard);
-        self.event.notify();
+        self.company.store(self.event.notify(), Ordering::Relaxed);
         true
     }
 
@@ -359,7 +360,7 @@ impl Log {
         let guard = self.syncer.lock();
         self.sync_as_holder();
         drop(guard);
-        self.event.notify();
+        self.company.store(self.event.notify(), Ordering::Relaxed);
     }
 
     fn sync_as_holder(&self) {
@@ -370,6 +371,11 @@ impl Log {
 
     /// What is durable afterwards is what was written before the sync began, never more.
     fn sync_written(&self) {
+        if self.company.load(Ordering::Relaxed) {
+            // Those who were told of the last sync are about to write again: a sync takes as long
+            // for all of them as for one.
+            thread::yield_now();
+        }
         self.write();
         if self.is_poisoned() {
             return;
