@@ -136,6 +136,48 @@ fn the_judge_wants_what_ended_before_something_that_is_there() {
 }
 
 #[test]
+fn the_judge_excuses_a_failing_disk_for_as_long_as_it_fails() {
+    let write = |number| Op::Insert(0, id(0, number));
+    let failing = || {
+        let mut oracle = Oracle::new();
+        history(&mut oracle, 0, &[(write(1), Power, true)]);
+        oracle.disk_fails();
+        oracle
+    };
+    // A sync that had ended before keeps its word; what one that overlapped it covered may be gone.
+    let mut oracle = failing();
+    history(&mut oracle, 0, &[(write(2), Power, true)]);
+    assert_eq!(counts(&oracle.check(&found(&[]), Power)), [1, 0, 0]);
+    for number in [1, 2] {
+        assert!(oracle.check(&found(&[(0, 0, number)]), Power).is_nothing(), "{number}");
+    }
+    // So may what was under way, however late the answer.
+    oracle.announce(0, id(0, 1000), &write(3), Power, 0);
+    oracle.disk_is_read_only();
+    oracle.acknowledge(0, Code::Yes, 0).unwrap();
+    assert!(oracle.check(&found(&[(0, 0, 1)]), Power).is_nothing());
+
+    // What begins later is not synced, and once that is known not written either.
+    let ends = |level, known, code| {
+        let mut oracle = failing();
+        oracle.disk_is_read_only();
+        if known {
+            oracle.poisoned();
+        }
+        oracle.announce(0, id(0, 1000), &write(2), level, 0);
+        oracle.acknowledge(0, code, 0)
+    };
+    assert!(ends(Process, false, Code::Yes).is_ok());
+    for level in [Memory, Process, Power] {
+        assert!(ends(level, true, Code::Yes).is_err(), "{level:?}");
+        assert!(
+            ends(level, true, Code::Unknown).is_ok() && ends(level, true, Code::Refused).is_ok()
+        );
+    }
+    assert!(ends(Power, false, Code::Yes).is_err() && ends(Power, false, Code::Unknown).is_ok());
+}
+
+#[test]
 fn the_judge_gives_a_ticket_to_one_and_for_good() {
     let ticket = 1 << 62 | id(0, 1);
     let issued = || {

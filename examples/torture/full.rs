@@ -89,8 +89,11 @@ impl Full<'_> {
             return Err("an empty volume is full".into());
         };
         bench.go_on(&mut writer, Duration::from_millis(300))?;
-        bench.oracle.distrust();
+        writer.drain(&mut bench.oracle)?;
+        bench.oracle.disk_fails();
         bench.volume.fail()?;
+        writer.drain(&mut bench.oracle)?;
+        bench.oracle.disk_is_read_only();
         let until = Instant::now() + PATIENCE;
         while writer.answers.poisoned < ANSWERS {
             bench.go_on(&mut writer, PAUSE)?;

@@ -123,7 +123,7 @@ impl Writer {
         }
     }
 
-    /// Hears what a stopped or dead writer had said.
+    /// Hears what a writer has said until now.
     pub fn drain(&mut self, oracle: &mut Oracle) -> Result<(), String> {
         self.pipe.set_nonblocking(true).map_err(|error| error.to_string())?;
         let far = Instant::now() + PATIENCE;
@@ -187,6 +187,9 @@ impl Writer {
                 let op = self.at[slot].take();
                 self.count(&message, op.as_ref());
                 oracle.acknowledge(slot, message.code, message.a)?;
+                if message.class == Class::Poisoned {
+                    oracle.poisoned();
+                }
             }
             Kind::Done => return Ok(Some(Event::Done(message.class))),
         }

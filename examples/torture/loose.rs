@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use sessile::Durability;
 
+use super::disk::Disk;
 use super::oracle::Clock;
 use super::plan::{Op, SHORT, is_brief};
 use super::wire::Code;
@@ -42,8 +43,7 @@ pub struct Loose {
     briefs: BTreeMap<u64, Option<Instant>>,
     /// Clears that have begun.
     clears: u32,
-    /// See [`Oracle::distrust`](super::oracle::Oracle::distrust).
-    failing: bool,
+    disk: Disk,
 }
 
 /// How a list of names that was found differs from what may be there.
@@ -54,8 +54,8 @@ pub struct Difference {
 }
 
 impl Loose {
-    pub(super) fn distrust(&mut self) {
-        self.failing = true;
+    pub(super) fn disk_fails(&mut self) {
+        self.disk = Disk::Failing;
     }
 
     pub(super) fn announce(
@@ -120,9 +120,7 @@ impl Loose {
                 if let Some(claim) = found.claims.iter_mut().find(|claim| mine(claim)) {
                     let answer = (code != Code::Unknown).then_some(code == Code::Yes);
                     claim.answer = answer;
-                    if self.failing {
-                        claim.level = claim.level.min(Durability::Process);
-                    }
+                    claim.level = self.disk.promises(claim.level);
                 }
             }
             Op::Clear if code == Code::Refused => self.clears -= 1,
@@ -167,7 +165,7 @@ impl Loose {
 
     /// From now on what was found is all there is.
     pub(super) fn begin(&mut self, found: &BTreeSet<u64>, now: Instant) {
-        (self.clears, self.failing) = (0, false);
+        (self.clears, self.disk) = (0, Disk::Sound);
         self.tickets.clear();
         for name in found.iter().filter(|name| !is_brief(**name)) {
             let ticket = Ticket { issued: None, clears: (0, Some(0)), claims: Vec::new() };

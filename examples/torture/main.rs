@@ -11,6 +11,7 @@
 #![allow(dead_code, reason = "a test takes in the same files")]
 
 pub(crate) mod child;
+mod disk;
 mod full;
 pub(crate) mod judge;
 pub(crate) mod kills;

@@ -11,7 +11,8 @@
 //!   loser of a `take` has been promised the winner's removal;
 //! - if an operation is there, so is everything, of any slot, that had ended before it began;
 //! - a refused operation has not happened; one that is unknown is visible, and promised nothing
-//!   until a heal.
+//!   until a heal;
+//! - on a file system that has turned read-only nothing is done: `disk` has what that excepts.
 //!
 //! Slots share nothing but counters, of which each slot owns a part, and `clear`, which slot 0
 //! alone calls: what overlaps with one is tried both before and after it. Knows no processes.
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use sessile::Durability;
 
+use super::disk::Disk;
 use super::loose::Loose;
 use super::plan::{Op, SLOTS};
 use super::state::{Basis, Cells, Effect, State};
@@ -57,6 +59,8 @@ struct Pending {
     level: Durability,
     /// The ticket of a claim, or 0.
     ticket: u64,
+    /// What the file system was like when it was announced.
+    disk: Disk,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -106,8 +110,7 @@ pub struct Oracle {
     /// What survives a kill, and what a loss of power.
     pub(super) floors: [Clock; 2],
     pub(super) loose: Loose,
-    /// The disk may say that something is synced that is not.
-    failing: bool,
+    disk: Disk,
     /// Acknowledged writes that were promised to survive a kill, and a loss of power.
     pub promised: [u64; 2],
     /// The last write that each slot has announced, by its id.
@@ -125,12 +128,23 @@ impl Oracle {
         oracle
     }
 
-    /// From now on the file system is failing. A sync that is under way when ext4 gives up its
-    /// journal may succeed and have kept nothing (seen on Linux 6.18, without any store): nothing
-    /// that is said now is taken for a promise to survive a loss of power.
-    pub fn distrust(&mut self) {
-        self.failing = true;
-        self.loose.distrust();
+    /// All that was said so far has been heard, and an error is about to be forced upon the file
+    /// system.
+    pub fn disk_fails(&mut self) {
+        self.disk = Disk::Failing;
+        self.loose.disk_fails();
+    }
+
+    /// It is read-only, and all that was said until then has been heard.
+    pub fn disk_is_read_only(&mut self) {
+        self.disk = Disk::ReadOnly;
+    }
+
+    /// The writer has said that its log is poisoned.
+    pub fn poisoned(&mut self) {
+        if self.disk != Disk::Sound {
+            self.disk = Disk::Known;
+        }
     }
 
     /// From now on everything rests on what was found.
@@ -142,7 +156,7 @@ impl Oracle {
         }
         self.clears.clear();
         self.clearing = false;
-        self.failing = false;
+        self.disk = Disk::Sound;
         self.floors = [Clock::default(); 2];
     }
 
@@ -157,7 +171,7 @@ impl Oracle {
         let position = clock.slots[slot] + 1;
         self.loose.announce(slot, position, op, level, ticket, clock.clears);
         self.slots[slot].clocks.push(clock);
-        self.slots[slot].pending = Some(Pending { op: op.clone(), level, ticket });
+        self.slots[slot].pending = Some(Pending { op: op.clone(), level, ticket, disk: self.disk });
         if *op == Op::Clear {
             self.clears.push(position);
             self.clearing = true;
@@ -206,6 +220,12 @@ impl Oracle {
         let Some(pending) = slot.pending.take() else {
             return Err(format!("slot {index} acknowledges what it never announced"));
         };
+        if code == Code::Yes && pending.op.is_write() && !pending.disk.allows(pending.level) {
+            let Pending { op, level, disk, .. } = pending;
+            return Err(format!(
+                "slot {index}: {op:?} is done at {level:?}, and began when the disk was {disk:?}"
+            ));
+        }
         let position = slot.acked + 1;
         slot.told.push((pending.op.clone(), pending.level, code, back));
         self.loose.acknowledge(index, position, code, &pending.op, pending.ticket, &self.clears)?;
@@ -293,9 +313,7 @@ impl Oracle {
             Basis::Op(position) => self.reached(slot, position),
             Basis::Clear(clear) => self.reached(0, self.clears[clear as usize - 1]),
         };
-        if self.failing {
-            level = level.min(Durability::Process);
-        }
+        level = self.disk.promises(level);
         let levels = [Durability::Process, Durability::Power];
         for (index, _) in levels.iter().enumerate().filter(|(_, kept)| level >= **kept) {
             self.floors[index].raise(&clock);

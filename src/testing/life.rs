@@ -16,44 +16,45 @@ pub(super) struct Life {
     pub(super) logged: i64,
     pub(super) cap: i64,
     pub(super) idle: i64,
-    /// It may as well be fixed: two stores that differ in this alone look the same until they are
-    /// opened again.
-    pub(super) vague: bool,
 }
 
 impl Life {
     pub(super) fn fixed(deadline: i64) -> Self {
-        Life {
-            earliest: deadline,
-            latest: deadline,
-            logged: deadline,
-            cap: deadline,
-            idle: 0,
-            vague: false,
-        }
+        Life { earliest: deadline, latest: deadline, logged: deadline, cap: deadline, idle: 0 }
     }
 
     pub(super) fn sliding(deadline: i64, cap: i64, idle: i64) -> Self {
         Life { cap, idle, ..Life::fixed(deadline.min(cap)) }
     }
 
-    /// This one or that one: which cannot be seen.
+    pub(super) fn has_the_terms_of(self, other: Life) -> bool {
+        (self.cap, self.idle) == (other.cap, other.idle)
+    }
+
+    /// This one or that one, which has the same terms: everything moves both in the same way.
     pub(super) fn or(self, other: Life) -> Self {
-        let same = (self.cap, self.idle) == (other.cap, other.idle);
         Life {
             earliest: self.earliest.min(other.earliest),
             latest: self.latest.max(other.latest),
             logged: self.logged.min(other.logged),
-            cap: self.cap.max(other.cap),
-            idle: self.idle.max(other.idle),
-            vague: self.vague || other.vague || !same,
+            ..self
+        }
+    }
+
+    /// Whether it may end at that tick, or, if nothing was seen of it, may have ended.
+    pub(super) fn agrees(self, seen: Option<i64>, now: i64) -> bool {
+        match seen {
+            Some(deadline) => {
+                self.latest > now && (self.earliest..=self.latest).contains(&deadline)
+            }
+            None => self.earliest <= now,
         }
     }
 
     /// Where a change at `now` moves the deadline.
     pub(super) fn changed(self, now: i64) -> Self {
         let touched = if self.idle == 0 { self.latest } else { (now + self.idle).min(self.cap) };
-        let earliest = if self.vague { self.earliest } else { self.earliest.max(touched) };
+        let earliest = self.earliest.max(touched);
         let latest = self.latest.max(touched);
         Life { earliest, latest, logged: earliest, ..self }
     }
@@ -67,7 +68,6 @@ impl Life {
         let near = touched - (self.idle >> 8).max(1);
         let earliest = match cold {
             ColdReads::MayTouch => self.earliest,
-            ColdReads::Touch if self.vague => self.earliest,
             ColdReads::Touch if self.earliest > near => self.earliest,
             ColdReads::Touch if self.latest <= near => touched,
             ColdReads::Touch => near + 1,

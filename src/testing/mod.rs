@@ -6,6 +6,7 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod inside;
 mod life;
+mod lives;
 mod model;
 mod ops;
 mod random;

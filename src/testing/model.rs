@@ -15,6 +15,7 @@ use crate::id::Key;
 use crate::limits::{LIFETIME_MAX, TICK_MS};
 use crate::record::expiry::Expiry;
 use crate::testing::life::{Life, ticks, time};
+use crate::testing::lives::Lives;
 
 /// Most changes whose survival may be open at the same time.
 const UNSAVED_MAX: usize = 4096;
@@ -86,7 +87,7 @@ struct Unsaved<V> {
 #[derive(Clone, Debug)]
 struct Session<V> {
     value: V,
-    life: Life,
+    lives: Lives,
 }
 
 impl<V: Clone + PartialEq + Debug> Model<V> {
@@ -148,7 +149,7 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
     }
 
     fn session(&self, key: &Key) -> Option<&Session<V>> {
-        self.world.get(key).filter(|session| session.life.latest > self.now())
+        self.world.get(key).filter(|session| session.lives.may_be_alive(self.now()))
     }
 
     fn change(&mut self, keys: Option<Vec<Key>>) -> &mut World<V> {
@@ -158,14 +159,14 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
         &mut self.world
     }
 
-    fn put(&mut self, key: Key, value: V, life: Life) {
-        self.change(Some(vec![key])).insert(key, Session { value, life });
+    fn put(&mut self, key: Key, value: V, lives: Lives) {
+        self.change(Some(vec![key])).insert(key, Session { value, lives });
     }
 
     /// As [`Store::insert_with`](crate::Store::insert_with).
     pub fn insert(&mut self, key: Key, value: V, expiry: Expiry) {
         let life = self.life(expiry, None);
-        self.put(key, value, life);
+        self.put(key, value, life.into());
     }
 
     /// As [`Store::create_with`](crate::Store::create_with).
@@ -185,16 +186,17 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
     /// As [`Store::get`](crate::Store::get).
     pub fn get(&mut self, key: &Key) -> Option<&V> {
         let (now, cold) = (self.now(), self.cold_reads);
-        let session = self.world.get_mut(key).filter(|session| session.life.latest > now)?;
-        session.life = session.life.read(now, cold);
+        let session = self.world.get_mut(key).filter(|session| session.lives.may_be_alive(now))?;
+        session.lives.read(now, cold);
         Some(&session.value)
     }
 
     /// As [`Store::update`](crate::Store::update).
     pub fn update<R>(&mut self, key: &Key, change: impl FnOnce(&mut V) -> R) -> Option<R> {
-        let Session { mut value, life } = self.session(key)?.clone();
+        let now = self.now();
+        let Session { mut value, lives } = self.session(key)?.clone();
         let result = change(&mut value);
-        self.put(*key, value, life.changed(self.now()));
+        self.put(*key, value, lives.changed(now, |life| life.changed(now)));
         Some(result)
     }
 
@@ -217,17 +219,18 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
 
     /// As [`Store::rename`](crate::Store::rename); the keys must differ.
     pub fn rename(&mut self, old: &Key, new: &Key) -> bool {
-        let Some(Session { value, life }) = self.session(old).cloned() else {
+        let now = self.now();
+        let Some(Session { value, lives }) = self.session(old).cloned() else {
             // A store may or may not count it as a read of the other one.
-            let now = self.now();
-            if let Some(other) = self.world.get_mut(new).filter(|other| other.life.latest > now) {
-                other.life = other.life.read(now, ColdReads::MayTouch);
+            if let Some(other) = self.world.get_mut(new) {
+                other.lives.read(now, ColdReads::MayTouch);
             }
             return false;
         };
+        let lives = lives.changed(now, |life| Life { logged: life.earliest, ..life });
         let world = self.change(Some(vec![*old, *new]));
         world.remove(old);
-        world.insert(*new, Session { value, life: Life { logged: life.earliest, ..life } });
+        world.insert(*new, Session { value, lives });
         true
     }
 
@@ -239,19 +242,20 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
         for (key, decision) in decisions {
             let there = self.session(&key).cloned();
             let ended = there.is_none() && decision == Decision::Remove;
-            let cap = there.as_ref().map(|there| there.life.cap);
             let session = match (decision, there) {
                 (Decision::Insert(value, expiry), _) => {
-                    Some(Session { value, life: self.life(expiry, None) })
+                    Some(Session { value, lives: self.life(expiry, None).into() })
                 }
                 (Decision::Set(value), Some(there)) => {
-                    Some(Session { value, life: there.life.changed(now) })
+                    let lives = there.lives.changed(now, |life| life.changed(now));
+                    Some(Session { value, lives })
                 }
                 (Decision::Set(value), None) => {
-                    Some(Session { value, life: self.life(Expiry::Default, None) })
+                    Some(Session { value, lives: self.life(Expiry::Default, None).into() })
                 }
                 (Decision::Expire(expiry), Some(there)) => {
-                    Some(Session { life: self.life(expiry, cap), ..there })
+                    let lives = there.lives.changed(now, |life| self.life(expiry, Some(life.cap)));
+                    Some(Session { lives, ..there })
                 }
                 (Decision::Expire(_), None) => continue,
                 (Decision::Remove, _) => None,
@@ -270,9 +274,9 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
 
     /// As [`Store::set_expiry`](crate::Store::set_expiry).
     pub fn set_expiry(&mut self, key: &Key, expiry: Expiry) -> bool {
-        let Some(Session { value, life }) = self.session(key).cloned() else { return false };
-        let life = self.life(expiry, Some(life.cap));
-        self.put(*key, value, life);
+        let Some(Session { value, lives }) = self.session(key).cloned() else { return false };
+        let lives = lives.changed(self.now(), |life| self.life(expiry, Some(life.cap)));
+        self.put(*key, value, lives);
         true
     }
 
@@ -284,7 +288,7 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
     /// Between which times the session ends if nobody touches it. One time, but after a step in
     /// which the store has a choice.
     pub fn deadline(&self, key: &Key) -> Option<RangeInclusive<Timestamp>> {
-        let Life { earliest, latest, .. } = self.session(key)?.life;
+        let (earliest, latest) = self.session(key)?.lives.deadline(self.now()).into_inner();
         Some(time(earliest)..=time(latest))
     }
 
@@ -301,7 +305,7 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
     /// As [`Store::iter`](crate::Store::iter), in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &V)> {
         let now = self.now();
-        let alive = self.world.iter().filter(move |(_, session)| session.life.latest > now);
+        let alive = self.world.iter().filter(move |(_, session)| session.lives.may_be_alive(now));
         alive.map(|(key, session)| (key, &session.value))
     }
 
@@ -330,9 +334,9 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
     pub fn close(&mut self) {
         let now = self.now();
         self.saved();
-        self.world.retain(|_, session| session.life.latest > now);
+        self.world.retain(|_, session| session.lives.outlive(now));
         for session in self.world.values_mut() {
-            session.life = session.life.after_close();
+            session.lives.end(Life::after_close);
         }
     }
 
@@ -364,7 +368,7 @@ impl<V: Clone + PartialEq + Debug> Model<V> {
         let before = self.unsaved.iter_mut().map(|one| &mut one.before);
         for world in self.others.iter_mut().chain([&mut self.world]).chain(before) {
             for session in world.values_mut() {
-                session.life = session.life.after_crash();
+                session.lives.end(Life::after_crash);
             }
         }
     }
@@ -417,21 +421,21 @@ fn differences_of<V: PartialEq + Debug>(
     now: i64,
 ) -> Vec<String> {
     let mut differences = Vec::new();
-    for (key, Session { value, life }) in world {
-        match seen.get(key) {
-            None if life.earliest <= now => {}
-            None => differences.push(format!("{key:?} is lost: {value:?}, {life:?}")),
-            Some(seen) => {
-                let deadline = seen.deadline.as_millis().div_euclid(TICK_MS);
-                if life.latest <= now {
-                    differences.push(format!("{key:?} has come back: {seen:?}, {life:?}"));
-                } else if deadline < life.earliest || deadline > life.latest {
-                    differences.push(format!("{key:?} ends at tick {deadline}: {life:?}"));
+    for (key, Session { value, lives }) in world {
+        let seen = seen.get(key);
+        let deadline = seen.map(tick);
+        if !lives.agree(deadline, now) {
+            differences.push(match deadline {
+                None => format!("{key:?} is lost: {value:?}, {lives:?}"),
+                Some(tick) if lives.may_be_alive(now) => {
+                    format!("{key:?} ends at tick {tick}: {lives:?}")
                 }
-                if seen.value.as_ref().is_some_and(|seen| seen != value) {
-                    differences.push(format!("{key:?} is {:?}, not {value:?}", seen.value));
-                }
-            }
+                Some(_) => format!("{key:?} has come back: {seen:?}, {lives:?}"),
+            });
+        }
+        if let Some(seen) = seen.and_then(|seen| seen.value.as_ref()).filter(|seen| *seen != value)
+        {
+            differences.push(format!("{key:?} is {seen:?}, not {value:?}"));
         }
     }
     let unknown = seen.iter().filter(|(key, _)| !world.contains_key(key));
@@ -440,25 +444,21 @@ fn differences_of<V: PartialEq + Debug>(
 }
 
 fn narrowed<V>(mut world: World<V>, seen: &BTreeMap<Key, Seen<V>>, now: i64) -> World<V> {
-    for (key, Session { life, .. }) in &mut world {
-        match seen.get(key) {
-            Some(seen) => {
-                let deadline = seen.deadline.as_millis().div_euclid(TICK_MS);
-                (life.earliest, life.latest) = (deadline, deadline);
-            }
-            None => {
-                (life.earliest, life.latest) = (life.earliest.min(now), life.latest.min(now));
-            }
-        }
+    for (key, session) in &mut world {
+        session.lives.narrow(seen.get(key).map(tick), now);
     }
     world
+}
+
+fn tick<V>(seen: &Seen<V>) -> i64 {
+    seen.deadline.as_millis().div_euclid(TICK_MS)
 }
 
 /// Two worlds that look the same now, and may come out of the next crash differently.
 fn merge<V>(mut newer: World<V>, older: World<V>) -> World<V> {
     for (key, session) in older {
         match newer.get_mut(&key) {
-            Some(known) => known.life = known.life.or(session.life),
+            Some(known) => known.lives.or(session.lives),
             None => drop(newer.insert(key, session)),
         }
     }

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod trouble;
+mod worlds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
