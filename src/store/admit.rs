@@ -306,9 +306,9 @@ impl<V> Engine<V> {
         let lsn = self.append(&group).ok()?;
         count(&self.counters.touches_logged);
         let logged_now = life.deadline;
-        let old = self.map.change(&key, |entry| {
+        let old = self.map.change(&key, |mut entry| {
             // A touch may have moved it further since; that is for the wheel to log.
-            let life = entry.life();
+            let life = entry.view().life();
             entry.set(State::Cold, None, life)
         })?;
         let node = stripe.slab.get_mut(slot)?;

@@ -21,7 +21,7 @@ use crate::record::codec::{Coder, Sink};
 use crate::record::expiry::{Life, Policy};
 use crate::store::disk::Disk;
 use crate::store::keeper::Marks;
-use crate::store::map::{Entry, Map, State};
+use crate::store::map::{Entry, Map, State, View};
 use crate::store::stripe::{RawValue, Stripe, Stripes, second_of};
 use crate::store::time::Time;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -340,15 +340,16 @@ impl<V> Engine<V> {
         let slab = std::cell::RefCell::new(slab);
         let (slot, was, old) = self.map.upsert(
             key,
-            |entry| {
-                if entry.is_of(generation) {
-                    let was = (entry.state(), entry.life());
+            |mut entry| {
+                let found = entry.view();
+                if found.is_of(generation) {
+                    let (slot, was) = (found.slot(), (found.state(), found.life()));
                     let life = if later { life.or_later(was.1) } else { life };
-                    (entry.slot(), Some(was), entry.set(state, value.take(), life))
+                    (slot, Some(was), entry.set(state, value.take(), life))
                 } else {
                     let slot = slab.borrow_mut().insert(key);
                     let new = Entry::new(state, value.take(), life, slot, generation);
-                    (slot, None, std::mem::replace(entry, new).value().cloned())
+                    (slot, None, entry.replace(new).into_value())
                 }
             },
             || {
@@ -397,18 +398,18 @@ impl<V> Engine<V> {
         &self,
         stripe: &mut Stripe,
         key: &Key,
-        condition: impl FnOnce(&Entry<V>) -> bool,
+        condition: impl FnOnce(View<'_, V>) -> bool,
     ) -> Option<Entry<V>> {
         let generation = self.generation();
         let entry = self.map.remove_if(key, |entry| entry.is_of(generation) && condition(entry))?;
-        let slot = entry.slot();
+        let (slot, state) = (entry.view().slot(), entry.view().state());
         stripe.wheel.remove(&mut stripe.slab, slot);
         let bytes = stripe.slab.get(slot).map_or(0, |node| node.bytes());
         stripe.slab.remove(slot);
-        if entry.state() == State::Raw {
+        if state == State::Raw {
             stripe.raw.remove(key);
         }
-        self.account(cost(entry.state(), bytes), 0);
+        self.account(cost(state, bytes), 0);
         Some(entry)
     }
 

@@ -14,7 +14,7 @@ use crate::limits::WHEEL_BATCH_MAX;
 use crate::log::frame::{Group, Op};
 use crate::metrics::count;
 use crate::store::engine::{Change, Engine, New, grace, let_go};
-use crate::store::map::{Entry, State};
+use crate::store::map::{State, View};
 use crate::store::read::INHERITED;
 use crate::store::stripe::{Stripe, TICKS_PER_SECOND};
 
@@ -72,7 +72,7 @@ impl<V> Engine<V> {
                 lsn <= disk.cut() || unknown
             }
         };
-        let over = |entry: &Entry<V>| entry.life().is_over(now);
+        let over = |entry: View<'_, V>| entry.life().is_over(now);
         if may_vanish {
             let entry = self.vanish(stripe, &key, over)?;
             self.gauges.count.fetch_sub(1, Ordering::Relaxed);
@@ -80,9 +80,10 @@ impl<V> Engine<V> {
             return Some(entry.into_value());
         }
         // Under the map's lock no reader can extend it between the look and the change.
-        let life = self
-            .map
-            .change(&key, |entry| (over(entry) || !entry.lives(now)).then(|| entry.life()))??;
+        let life = self.map.change(&key, |entry| {
+            let entry = entry.view();
+            (over(entry) || !entry.lives(now)).then(|| entry.life())
+        })??;
         let change = Change { key, new: New::Gone, life, bytes: 0, was_cold: false, later: false };
         count(&self.counters.expired);
         Some(self.apply(stripe, change, lsn))
@@ -97,7 +98,7 @@ impl<V> Engine<V> {
         second: u32,
         touched: &mut Vec<(u32, Key)>,
     ) {
-        let Some(life) = self.map.read(&key, Entry::life) else { return };
+        let Some(life) = self.map.read(&key, |entry| entry.life()) else { return };
         let Some(node) = stripe.slab.get(slot) else { return };
         let logged = node.logged;
         let moved = life.deadline.saturating_sub(logged);
@@ -117,7 +118,7 @@ impl<V> Engine<V> {
 
     fn log_touches(&self, stripe: &mut Stripe, touched: &[(u32, Key)]) {
         for (slot, key) in touched {
-            let Some(life) = self.map.read(key, Entry::life) else { continue };
+            let Some(life) = self.map.read(key, |entry| entry.life()) else { continue };
             let mut group = Group::default();
             group.add(&Op::Terms(*key, self.terms(life)));
             // A closed log takes no more touches; they were worth one write each.

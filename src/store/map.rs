@@ -3,12 +3,14 @@
 //! `shards` has the locks, none of which is held beyond one call, so that another map can take
 //! their place; `table` is what is under each. Knows no log and no disk.
 
+use std::mem;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::clock::{DEAD, Tick};
 use crate::limits::GENERATIONS;
 use crate::record::expiry::Life;
+use crate::store::map::due::{Span, least_move};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// What an entry holds.
@@ -24,12 +26,11 @@ pub(crate) enum State {
     Raw,
 }
 
-/// An entry: what a read needs and no more. What only writes need is in the stripe's slab.
-pub(crate) struct Entry<V> {
+/// The part of an entry that every read needs, beside its key in the table. What only writes need
+/// is in the stripe's slab.
+pub(crate) struct Hot<V> {
     value: Option<Arc<V>>,
-    deadline: AtomicU32,
-    cap: Tick,
-    idle: Tick,
+    due: AtomicU32,
     /// Slot in the stripe's slab (26 bits), state (2), generation (4, counted from one: so that
     /// a place in the table costs nothing beside what is in it).
     place: NonZeroU32,
@@ -37,43 +38,17 @@ pub(crate) struct Entry<V> {
 
 // The checkers' atomics are larger.
 #[cfg(not(any(loom, shuttle)))]
-const _: () = assert!(size_of::<Option<Entry<[u8; 100]>>>() == 24, "a place in the map");
+const _: () = assert!(size_of::<Option<Hot<[u8; 100]>>>() == 16, "a place in the map");
 
 const SLOT_BITS: u32 = 26;
 const GENERATION_SHIFT: u32 = SLOT_BITS + 2;
 
-impl<V> Entry<V> {
-    pub(crate) fn new(
-        state: State,
-        value: Option<Arc<V>>,
-        life: Life,
-        slot: u32,
-        generation: u32,
-    ) -> Self {
-        Entry {
-            value,
-            deadline: AtomicU32::new(life.deadline),
-            cap: life.cap,
-            idle: life.idle,
-            place: pack(slot | (state as u32) << SLOT_BITS | mark(generation)),
-        }
-    }
-
-    pub(crate) fn slot(&self) -> u32 {
-        self.place.get() & ((1 << SLOT_BITS) - 1)
-    }
-
-    pub(crate) fn state(&self) -> State {
-        match (self.place.get() >> SLOT_BITS) & 3 {
-            0 => State::Warm,
-            1 => State::Cold,
-            2 => State::Gone,
-            _ => State::Raw,
-        }
-    }
-
-    fn set_state(&mut self, state: State) {
-        self.place = pack(self.place.get() & !(3 << SLOT_BITS) | (state as u32) << SLOT_BITS);
+impl<V> Hot<V> {
+    /// Whether the entry lives at `now` and a touch would hardly move its deadline: what most
+    /// reads find.
+    #[inline]
+    pub(crate) fn is_settled(&self, now: Tick) -> bool {
+        self.due.load(Ordering::Relaxed) > now
     }
 
     #[inline]
@@ -84,13 +59,51 @@ impl<V> Entry<V> {
     pub(crate) fn value(&self) -> Option<&Arc<V>> {
         self.value.as_ref()
     }
+}
 
-    pub(crate) fn into_value(self) -> Option<Arc<V>> {
-        self.value
+/// An entry on its way into the map or out of it.
+pub(crate) struct Entry<V> {
+    hot: Hot<V>,
+    span: Span,
+}
+
+impl<V> Entry<V> {
+    pub(crate) fn new(
+        state: State,
+        value: Option<Arc<V>>,
+        life: Life,
+        slot: u32,
+        generation: u32,
+    ) -> Self {
+        let (span, due) = Span::of(life);
+        let place = pack(slot | (state as u32) << SLOT_BITS | mark(generation));
+        Entry { hot: Hot { value, due: AtomicU32::new(due), place }, span }
     }
 
-    pub(crate) fn life(&self) -> Life {
-        Life { deadline: self.deadline.load(Ordering::Relaxed), cap: self.cap, idle: self.idle }
+    pub(crate) fn view(&self) -> View<'_, V> {
+        View { hot: &self.hot, span: self.span }
+    }
+
+    pub(crate) fn into_value(self) -> Option<Arc<V>> {
+        self.hot.value
+    }
+}
+
+/// An entry of the map, to be changed.
+pub(crate) struct ViewMut<'a, V> {
+    hot: &'a mut Hot<V>,
+    span: &'a mut Span,
+}
+
+impl<V> ViewMut<'_, V> {
+    pub(crate) fn view(&self) -> View<'_, V> {
+        View { hot: self.hot, span: *self.span }
+    }
+
+    /// Puts another entry in the place of this one, which it returns.
+    pub(crate) fn replace(&mut self, entry: Entry<V>) -> Entry<V> {
+        let Entry { hot, span } = entry;
+        Entry { hot: mem::replace(self.hot, hot), span: mem::replace(self.span, span) }
     }
 
     /// Gives the entry a new content and new times; returns the value it held.
@@ -102,41 +115,79 @@ impl<V> Entry<V> {
     ) -> Option<Arc<V>> {
         self.set_state(state);
         self.set_life(life);
-        std::mem::replace(&mut self.value, value)
+        mem::replace(&mut self.hot.value, value)
     }
 
     /// Gives the entry new times.
     pub(crate) fn set_life(&mut self, life: Life) {
-        self.deadline = AtomicU32::new(life.deadline);
-        (self.cap, self.idle) = (life.cap, life.idle);
+        let (span, due) = Span::of(life);
+        *self.span = span;
+        self.hot.due = AtomicU32::new(due);
     }
 
-    /// Whether the entry lives at `now` and a touch would hardly move its deadline: what most
-    /// reads find.
-    #[inline]
-    pub(crate) fn is_settled(&self, now: Tick) -> bool {
-        let touched = now.saturating_add(self.idle).min(self.cap);
-        let due = touched.saturating_sub(least_move(self.idle));
-        self.deadline.load(Ordering::Relaxed) > now.max(due)
+    fn set_state(&mut self, state: State) {
+        let place = self.hot.place.get() & !(3 << SLOT_BITS) | (state as u32) << SLOT_BITS;
+        self.hot.place = pack(place);
+    }
+}
+
+impl<V> Clone for View<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for View<'_, V> {}
+
+/// An entry of the map, to be looked at and touched.
+pub(crate) struct View<'a, V> {
+    hot: &'a Hot<V>,
+    span: Span,
+}
+
+impl<'a, V> View<'a, V> {
+    pub(crate) fn slot(&self) -> u32 {
+        self.hot.place.get() & ((1 << SLOT_BITS) - 1)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match (self.hot.place.get() >> SLOT_BITS) & 3 {
+            0 => State::Warm,
+            1 => State::Cold,
+            2 => State::Gone,
+            _ => State::Raw,
+        }
+    }
+
+    pub(crate) fn is_of(&self, generation: u32) -> bool {
+        self.hot.is_of(generation)
+    }
+
+    pub(crate) fn value(&self) -> Option<&'a Arc<V>> {
+        self.hot.value.as_ref()
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        self.span.life(self.hot.due.load(Ordering::Relaxed))
+    }
+
+    /// Moves the deadline from that of the word `due`, if that is still there; else says which is.
+    fn move_deadline(&self, due: Tick, to: Tick) -> Result<(), Tick> {
+        let (word, relaxed) = (&self.hot.due, Ordering::Relaxed);
+        word.compare_exchange_weak(due, self.span.due(to), relaxed, relaxed).map(|_| ())
     }
 
     /// Whether the entry lives at `now`. If it does not, it never will again: whoever sees it
     /// expired makes it so, and no slower reader can extend it afterwards.
     pub(crate) fn lives(&self, now: Tick) -> bool {
-        let mut deadline = self.deadline.load(Ordering::Relaxed);
-        while deadline <= now {
-            if deadline == DEAD {
+        let mut due = self.hot.due.load(Ordering::Relaxed);
+        while self.span.life(due).deadline <= now {
+            if due == DEAD {
                 return false;
             }
-            let ended = self.deadline.compare_exchange_weak(
-                deadline,
-                DEAD,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            match ended {
-                Ok(_) => return false,
-                Err(other) => deadline = other,
+            match self.move_deadline(due, DEAD) {
+                Ok(()) => return false,
+                Err(other) => due = other,
             }
         }
         true
@@ -145,49 +196,41 @@ impl<V> Entry<V> {
     /// Moves the deadline to `until` if that is later. False if the entry is over at `now`: then
     /// it has ended, as with [`lives`](Self::lives).
     pub(crate) fn prolong(&self, now: Tick, until: Tick) -> bool {
-        let mut deadline = self.deadline.load(Ordering::Relaxed);
-        while deadline > now {
+        let mut due = self.hot.due.load(Ordering::Relaxed);
+        loop {
+            let deadline = self.span.life(due).deadline;
+            if deadline <= now {
+                return self.lives(now);
+            }
             if deadline >= until {
                 return true;
             }
-            let moved = self.deadline.compare_exchange_weak(
-                deadline,
-                until,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            match moved {
-                Ok(_) => return true,
-                Err(other) => deadline = other,
+            match self.move_deadline(due, until) {
+                Ok(()) => return true,
+                Err(other) => due = other,
             }
         }
-        self.lives(now)
     }
 
     /// Moves an idle deadline to where a touch at `now` puts it, unless that is hardly further
     /// than it is. The entry must have been found alive.
     pub(crate) fn touch(&self, now: Tick) -> Touched {
-        if self.idle == 0 {
-            return Touched::Alive;
-        }
-        let mut deadline = self.deadline.load(Ordering::Relaxed);
+        let mut due = self.hot.due.load(Ordering::Relaxed);
         loop {
+            let Life { deadline, cap, idle } = self.span.life(due);
+            if idle == 0 {
+                return Touched::Alive;
+            }
             if deadline <= now {
                 return if self.lives(now) { Touched::Alive } else { Touched::Ended };
             }
-            let touched = now.saturating_add(self.idle).min(self.cap);
-            if touched <= deadline || touched - deadline < least_move(self.idle) {
+            let touched = now.saturating_add(idle).min(cap);
+            if touched <= deadline || touched - deadline < least_move(idle) {
                 return Touched::Alive;
             }
-            let moved = self.deadline.compare_exchange_weak(
-                deadline,
-                touched,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            match moved {
-                Ok(_) => return Touched::Moved(touched - deadline),
-                Err(other) => deadline = other,
+            match self.move_deadline(due, touched) {
+                Ok(()) => return Touched::Moved(touched - deadline),
+                Err(other) => due = other,
             }
         }
     }
@@ -217,13 +260,7 @@ pub(crate) enum Touched {
     Ended,
 }
 
-/// The least that a touch moves a deadline by: a session that is read thousands of times a second
-/// is written to a few times.
-#[inline]
-fn least_move(idle: Tick) -> Tick {
-    (idle >> 8).max(1)
-}
-
+mod due;
 mod shards;
 mod table;
 pub(crate) use shards::Map;
@@ -240,30 +277,36 @@ mod tests {
     fn state_slot_and_generation_do_not_mix() {
         let mut entry = entry(10, 0);
         for state in [State::Gone, State::Raw, State::Cold, State::Warm] {
-            entry.set_state(state);
-            assert_eq!((entry.state(), entry.slot()), (state, 5));
-            assert!(entry.is_of(1) && entry.is_of(16) && !entry.is_of(2));
+            let Entry { hot, span } = &mut entry;
+            let mut changed = ViewMut { hot, span };
+            changed.set_state(state);
+            let view = changed.view();
+            assert_eq!((view.state(), view.slot()), (state, 5));
+            assert!(view.is_of(1) && view.is_of(16) && !view.is_of(2));
         }
         for generation in 0..GENERATIONS {
             let entry = Entry::<u8>::new(State::Warm, None, Life::default(), 0, generation);
-            let of = |other: &u32| entry.is_of(*other);
+            let view = entry.view();
+            let of = |other: &u32| view.is_of(*other);
             assert_eq!((0..GENERATIONS).filter(of).collect::<Vec<_>>(), [generation]);
-            assert_eq!((entry.state(), entry.slot()), (State::Warm, 0));
+            assert_eq!((view.state(), view.slot()), (State::Warm, 0));
         }
     }
 
     #[test]
     fn what_was_seen_expired_is_not_extended_by_a_reader_with_an_older_time() {
-        let entry = entry(10, 100);
-        assert!(entry.lives(9));
-        assert!(!entry.lives(10));
-        assert_eq!(entry.touch(9), Touched::Ended);
+        let entry = entry(110, 100);
+        let entry = entry.view();
+        assert!(entry.lives(109));
+        assert!(!entry.lives(110));
+        assert_eq!(entry.touch(109), Touched::Ended);
         assert_eq!(entry.life().deadline, DEAD);
     }
 
     #[test]
     fn a_writer_prolongs_what_lives_and_nothing_else() {
         let entry = entry(10, 0);
+        let entry = entry.view();
         assert!(entry.prolong(9, 50) && entry.prolong(9, 20));
         assert_eq!(entry.life().deadline, 50);
         assert!(!entry.prolong(50, 90) && !entry.prolong(1, 90));
@@ -272,11 +315,20 @@ mod tests {
 
     #[test]
     fn an_entry_is_settled_exactly_while_it_lives_and_a_touch_does_nothing() {
-        for (deadline, idle) in [(300, 0), (512, 512), (900, 512), (999, 512), (1000, 512), (40, 3)]
-        {
+        for (deadline, idle) in [
+            (300, 0),
+            (512, 512),
+            (900, 512),
+            (997, 512),
+            (998, 512),
+            (999, 512),
+            (1000, 512),
+            (40, 3),
+        ] {
             for now in 0..=1001 {
                 let entry = entry(deadline, idle);
-                let settled = entry.is_settled(now);
+                let settled = entry.hot.is_settled(now);
+                let entry = entry.view();
                 let nothing = entry.lives(now) && entry.touch(now) == Touched::Alive;
                 assert_eq!(settled, nothing, "deadline {deadline}, idle {idle}, now {now}");
             }
@@ -286,6 +338,7 @@ mod tests {
     #[test]
     fn touches_move_rarely_and_only_forward() {
         let entry = entry(512, 512);
+        let entry = entry.view();
         assert_eq!(entry.touch(1), Touched::Alive, "hardly further");
         assert_eq!(entry.touch(100), Touched::Moved(100));
         assert_eq!(entry.touch(50), Touched::Alive);

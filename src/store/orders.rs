@@ -31,16 +31,21 @@ fn seen_expired_is_never_extended() {
         let entry = entry(10);
         explore();
         let other = entry.clone();
-        let touching = spawn(move || other.lives(9) && other.touch(9) != Touched::Ended);
+        let touching =
+            spawn(move || other.view().lives(9) && other.view().touch(9) != Touched::Ended);
         let other = entry.clone();
-        let again = spawn(move || other.lives(8) && other.touch(8) != Touched::Ended);
-        let lived = entry.lives(12);
+        let again = spawn(move || other.view().lives(8) && other.view().touch(8) != Touched::Ended);
+        let lived = entry.view().lives(12);
         let touched = touching.join().unwrap() | again.join().unwrap();
-        let deadline = entry.life().deadline;
+        let deadline = entry.view().life().deadline;
         if lived {
             assert!(touched && deadline > 12);
         } else {
-            assert!(deadline == DEAD && entry.touch(9) == Touched::Ended && !entry.lives(1));
+            assert!(
+                deadline == DEAD
+                    && entry.view().touch(9) == Touched::Ended
+                    && !entry.view().lives(1)
+            );
         }
     });
 }
@@ -52,15 +57,15 @@ fn seen_expired_is_never_prolonged() {
         let entry = entry(10);
         explore();
         let other = entry.clone();
-        let writing = spawn(move || other.prolong(9, 50));
+        let writing = spawn(move || other.view().prolong(9, 50));
         let other = entry.clone();
-        let touching = spawn(move || other.touch(9));
-        let lived = entry.lives(30);
+        let touching = spawn(move || other.view().touch(9));
+        let lived = entry.view().lives(30);
         let prolonged = writing.join().unwrap();
         touching.join().unwrap();
-        assert_eq!(lived, entry.life().deadline == 50);
+        assert_eq!(lived, entry.view().life().deadline == 50);
         assert!(prolonged || !lived, "only the writer can have kept it alive");
-        assert_eq!(entry.life().deadline == DEAD, !lived);
+        assert_eq!(entry.view().life().deadline == DEAD, !lived);
     });
 }
 
@@ -71,17 +76,17 @@ fn a_deadline_only_rises() {
         let entry = entry(10);
         explore();
         let other = entry.clone();
-        let behind = spawn(move || other.touch(5));
+        let behind = spawn(move || other.view().touch(5));
         let other = entry.clone();
         let between = spawn(move || {
-            let first = other.life().deadline;
-            (first, other.life().deadline)
+            let first = other.view().life().deadline;
+            (first, other.view().life().deadline)
         });
-        entry.touch(9);
+        entry.view().touch(9);
         behind.join().unwrap();
         let (first, second) = between.join().unwrap();
         assert!(first <= second && second <= 19);
-        assert_eq!(entry.life().deadline, 19);
+        assert_eq!(entry.view().life().deadline, 19);
     });
 }
 

@@ -15,7 +15,7 @@ use crate::metrics::count;
 use crate::record::expiry::Life;
 use crate::store::disk::{Answer, Bases, Disk, Moment};
 use crate::store::engine::{Engine, grace};
-use crate::store::map::{Entry, State, Touched};
+use crate::store::map::{Entry, State, Touched, View};
 use crate::store::stripe::Stripe;
 use crate::sync::thread_local;
 
@@ -72,7 +72,7 @@ impl<V> Engine<V> {
         self.reads.begin();
         let now = self.now();
         let generation = self.generation();
-        let found = self.map.read(key, |entry| {
+        let found = self.map.glance(key, |entry| {
             // One comparison says that it lives and that no touch is due.
             (entry.is_settled(now) && entry.is_of(generation)).then(|| entry.value().cloned())
         });
@@ -114,7 +114,7 @@ impl<V> Engine<V> {
     fn see(
         &self,
         key: &Key,
-        entry: &Entry<V>,
+        entry: View<'_, V>,
         now: Tick,
         generation: u32,
         touch: Touch,
@@ -132,7 +132,7 @@ impl<V> Engine<V> {
         if touch == Touch::Yes {
             match entry.touch(now) {
                 Touched::Alive => {}
-                Touched::Moved(by) => self.note_return(key, entry, by),
+                Touched::Moved(by) => self.note_return(key, &entry, by),
                 Touched::Ended => return Seen::Gone,
             }
         }
@@ -146,7 +146,7 @@ impl<V> Engine<V> {
 
     /// Has the touch of a session that had been left alone for long logged soon: the wheel would
     /// come to it in its own time, and a crash before that would take most of it back.
-    fn note_return(&self, key: &Key, entry: &Entry<V>, by: Tick) {
+    fn note_return(&self, key: &Key, entry: &View<'_, V>, by: Tick) {
         if by <= grace(entry.life().idle) / 2 || self.disk.is_none() {
             return;
         }
@@ -297,7 +297,7 @@ impl<V> Engine<V> {
         // What a `clear` has left under this key goes when the stripe is unlocked at the latest.
         let left = self.map.upsert(
             *key,
-            |entry| std::mem::replace(entry, make()).value().cloned(),
+            |mut entry| entry.replace(make()).into_value(),
             || (make(), None),
         );
         (slot, left)
@@ -314,12 +314,11 @@ impl<V> Engine<V> {
     ) -> bool {
         let generation = self.generation();
         let now = self.now();
-        let warmed = self.map.change(key, |entry| {
-            let fits = entry.is_of(generation) && entry.state() == from && entry.lives(now);
-            fits.then(|| {
-                let life = entry.life();
-                (entry.set(State::Warm, Some(value), life), entry.slot())
-            })
+        let warmed = self.map.change(key, |mut entry| {
+            let found = entry.view();
+            let fits = found.is_of(generation) && found.state() == from && found.lives(now);
+            let (life, slot) = (found.life(), found.slot());
+            fits.then(|| (entry.set(State::Warm, Some(value), life), slot))
         });
         let Some(Some((_, slot))) = warmed else { return false };
         if let Some(node) = stripe.slab.get_mut(slot) {

@@ -112,9 +112,10 @@ impl<V: Clone> Engine<V> {
             let stripe = self.stripes.at(index).lock();
             let slots = u32::try_from(stripe.slab.capacity()).unwrap_or(u32::MAX);
             for (_, node) in stripe.slab.iter_range(0, slots) {
-                self.map.change(&node.key, |entry| {
-                    if entry.state() != State::Gone {
-                        entry.set_life(within(carry_over(entry.life(), disk.inherited_mark), now));
+                self.map.change(&node.key, |mut entry| {
+                    let (state, life) = (entry.view().state(), entry.view().life());
+                    if state != State::Gone {
+                        entry.set_life(within(carry_over(life, disk.inherited_mark), now));
                     }
                 });
             }

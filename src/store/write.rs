@@ -13,7 +13,7 @@ use crate::log::frame::{Group, Op};
 use crate::record::expiry::{Expiry, Life, terms};
 use crate::store::current::{Current, Need};
 use crate::store::engine::{Change, Engine, Inside, New, let_go, with_group};
-use crate::store::map::Entry;
+use crate::store::map::{Entry, View};
 use crate::store::pending::Pending;
 use crate::store::stripe::Stripe;
 
@@ -297,7 +297,7 @@ impl<V: Clone> Engine<V> {
                 for (_, node) in slab.iter_range(at, STEP) {
                     // Asked entry by entry: another `clear` may have come meanwhile, and what was
                     // written after it is none of this.
-                    let is_left = |entry: &Entry<V>| !entry.is_of(self.generation());
+                    let is_left = |entry: View<'_, V>| !entry.is_of(self.generation());
                     let left = self.map.remove_if(&node.key, is_left);
                     let_go(left.and_then(Entry::into_value));
                 }

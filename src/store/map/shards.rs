@@ -4,13 +4,14 @@
 
 use crate::hash::Seed;
 use crate::id::Key;
-use crate::store::map::Entry;
+use crate::store::map::due::Span;
 use crate::store::map::table::{Table, rank};
+use crate::store::map::{Entry, Hot, View, ViewMut};
 use crate::sync::RwLock;
 
 /// Keeps two shards' locks out of one cache line, and of the pair that is fetched together.
 #[repr(align(128))]
-struct Shard<V>(RwLock<Table<Entry<V>>>);
+struct Shard<V>(RwLock<Table<Hot<V>, Span>>);
 
 /// See [`super`].
 pub(crate) struct Map<V> {
@@ -28,7 +29,7 @@ impl<V> Map<V> {
     }
 
     #[inline]
-    fn shard(&self, hash: u64) -> &RwLock<Table<Entry<V>>> {
+    fn shard(&self, hash: u64) -> &RwLock<Table<Hot<V>, Span>> {
         match self.shards.get((hash >> (64 - self.bits)) as usize) {
             Some(shard) => &shard.0,
             None => unreachable!("the number of shards is a power of two"),
@@ -47,31 +48,49 @@ impl<V> Map<V> {
         }
     }
 
-    /// Shows the entry of `key` to `look`, which must be short and must not come back here.
+    /// Shows `look`, which must be short and must not come back here, what of the entry of `key`
+    /// lies in one line of memory with its key.
     #[inline]
-    pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(&Entry<V>) -> R) -> Option<R> {
+    pub(crate) fn glance<R>(&self, key: &Key, look: impl FnOnce(&Hot<V>) -> R) -> Option<R> {
         let hash = self.seed.hash(key);
-        self.shard(hash).read().get(self.seed, rank(hash), key).map(look)
+        let table = self.shard(hash).read();
+        let (hot, _) = table.get(self.seed, rank(hash), key)?;
+        Some(look(hot))
+    }
+
+    /// The same of the whole entry.
+    pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(View<'_, V>) -> R) -> Option<R> {
+        let hash = self.seed.hash(key);
+        let table = self.shard(hash).read();
+        let (hot, at) = table.get(self.seed, rank(hash), key)?;
+        Some(look(View { hot, span: table.beside(at) }))
     }
 
     /// The same for a change.
     pub(crate) fn change<R>(
         &self,
         key: &Key,
-        change: impl FnOnce(&mut Entry<V>) -> R,
+        change: impl FnOnce(ViewMut<'_, V>) -> R,
     ) -> Option<R> {
         let hash = self.seed.hash(key);
-        self.shard(hash).write().get_mut(self.seed, rank(hash), key).map(change)
+        let mut table = self.shard(hash).write();
+        let (hot, span) = table.get_mut(self.seed, rank(hash), key)?;
+        Some(change(ViewMut { hot, span }))
     }
 
     /// Changes the entry of `key`, or puts the one that `make` returns.
     pub(crate) fn upsert<R>(
         &self,
         key: Key,
-        change: impl FnOnce(&mut Entry<V>) -> R,
+        change: impl FnOnce(ViewMut<'_, V>) -> R,
         make: impl FnOnce() -> (Entry<V>, R),
     ) -> R {
         let hash = self.seed.hash(&key);
+        let change = |hot: &mut Hot<V>, span: &mut Span| change(ViewMut { hot, span });
+        let make = || {
+            let (Entry { hot, span }, result) = make();
+            ((hot, span), result)
+        };
         self.shard(hash).write().upsert(self.seed, rank(hash), key, change, make)
     }
 
@@ -79,9 +98,11 @@ impl<V> Map<V> {
     pub(crate) fn remove_if(
         &self,
         key: &Key,
-        condition: impl FnOnce(&Entry<V>) -> bool,
+        condition: impl FnOnce(View<'_, V>) -> bool,
     ) -> Option<Entry<V>> {
         let hash = self.seed.hash(key);
-        self.shard(hash).write().remove_if(self.seed, rank(hash), key, condition)
+        let condition = |hot: &Hot<V>, span: Span| condition(View { hot, span });
+        let removed = self.shard(hash).write().remove_if(self.seed, rank(hash), key, condition);
+        removed.map(|(hot, span)| Entry { hot, span })
     }
 }
