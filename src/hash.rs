@@ -4,7 +4,6 @@
 //! outside can choose keys that collide, and not meant to hide anything.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
 
 use crate::id::Key;
 
@@ -51,10 +50,6 @@ impl Seed {
         let [low, _] = self.0;
         Key::from_bytes((u128::from(low) | u128::from(number) << 64).to_le_bytes())
     }
-
-    pub(crate) fn hasher(self) -> BuildKeyHasher {
-        BuildKeyHasher(self)
-    }
 }
 
 impl fmt::Debug for Seed {
@@ -74,58 +69,6 @@ fn halves(bytes: [u8; 16]) -> [u64; 2] {
 pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
-}
-
-/// Gives a hash map keyed by [`Key`] exactly the hash of [`Seed::hash`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BuildKeyHasher(Seed);
-
-impl BuildHasher for BuildKeyHasher {
-    type Hasher = KeyHasher;
-
-    #[inline]
-    fn build_hasher(&self) -> KeyHasher {
-        KeyHasher { seed: self.0, state: 0 }
-    }
-}
-
-/// Made for the one write of 16 bytes that a [`Key`] does; what else is written is mixed in.
-#[derive(Clone, Debug)]
-pub(crate) struct KeyHasher {
-    seed: Seed,
-    state: u64,
-}
-
-impl KeyHasher {
-    #[inline]
-    fn mix(&mut self, bytes: [u8; 16]) {
-        // A fresh state is zero and leaves the first hash as it is.
-        self.state = self.state.wrapping_mul(GOLDEN).rotate_left(29) ^ self.seed.hash_bytes(bytes);
-    }
-}
-
-impl Hasher for KeyHasher {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let (chunks, rest) = bytes.as_chunks::<16>();
-        for chunk in chunks {
-            self.mix(*chunk);
-        }
-        if !rest.is_empty() {
-            let mut last = [0; 16];
-            for (to, from) in last.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            self.mix(last);
-            // Else trailing zeros would be as good as nothing.
-            self.state ^= fold(rest.len() as u64 ^ PI, GOLDEN);
-        }
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.state
-    }
 }
 
 #[cfg(test)]
@@ -195,22 +138,5 @@ mod tests {
             check_even(Seed::from_bytes([7; 16]), places);
             check_even(Seed::from_bytes([255; 16]), places);
         }
-    }
-
-    #[test]
-    fn a_map_uses_the_same_hash() {
-        let mut next = words(2);
-        for _ in 0..100 {
-            let key = Key::from_bytes((u128::from(next()) << 64 | 5).to_le_bytes());
-            assert_eq!(seed().hasher().hash_one(key), seed().hash(&key));
-        }
-    }
-
-    #[test]
-    fn other_types_can_be_hashed_too() {
-        let hash = |text: &str| seed().hasher().hash_one(text);
-        assert_ne!(hash("a"), hash("a\0"));
-        assert_ne!(hash("sixteen bytes .."), hash("sixteen bytes ...."));
-        assert_ne!(seed().hasher().hash_one((1u64, 2u64)), seed().hasher().hash_one((2u64, 1u64)));
     }
 }

@@ -8,6 +8,7 @@
 
 #[cfg(any(loom, shuttle))]
 mod checked;
+mod share;
 
 #[cfg(not(any(loom, shuttle)))]
 mod plain {
@@ -23,3 +24,4 @@ mod plain {
 pub(crate) use checked::*;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use plain::*;
+pub(crate) use share::{helpers, share_out};

@@ -275,6 +275,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
     })
 }
 
+/// The key in a frame that has been verified before and is about one record.
+pub(crate) fn key(bytes: &[u8]) -> Option<Key> {
+    Some(Key::from_bytes(*bytes.get(HEADER_BYTES..)?.first_chunk()?))
+}
+
 /// How many bytes further on, in steps of [`ALIGN`], something looks like the start of a frame.
 pub(crate) fn distance(bytes: &[u8]) -> usize {
     let (steps, rest) = bytes.as_chunks::<ALIGN>();

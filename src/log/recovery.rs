@@ -6,9 +6,13 @@
 //! decides: n ≤ W is damage, acknowledged bytes are gone; n > W is a torn tail, and the stream
 //! ends there.
 
+mod stream;
 #[cfg(feature = "cli")]
 mod verify;
 
+#[cfg(any(feature = "cli", feature = "__inside"))]
+pub(crate) use stream::Event;
+pub(crate) use stream::Step;
 #[cfg(feature = "cli")]
 pub(crate) use verify::{Fault, FaultKind};
 
@@ -16,7 +20,11 @@ use crate::error::{Error, Result};
 use crate::fs::layout::Kind;
 use crate::fs::{Fs, read_all};
 use crate::log::frame::{self, ALIGN, Frame, Op};
-use crate::log::segment::{Encoding, FRAMES_AT, Header, Position};
+use crate::log::segment::{FRAMES_AT, Header, Position};
+use crate::sync::{helpers, share_out};
+
+/// Bytes of log that are worth a thread of their own.
+const SHARE_BYTES: usize = 4 << 20;
 
 /// What replay starts from.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +46,34 @@ struct Segment {
     run: usize,
 }
 
-/// Where a valid frame lies.
+/// Where a valid frame lies, and what has to be known of it before it is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Found {
-    segment: usize,
-    offset: usize,
-    size: usize,
     lsn: u64,
-    continues: bool,
+    offset: usize,
+    segment: u32,
+    size: u32,
     left: u16,
+    continues: bool,
     /// LSNs before this one are missing; only ever true while salvaging.
     gap: bool,
+    what: What,
+}
+
+/// What a frame is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Put,
+    /// Another change of one record.
+    Other,
+    Clear,
+    Mark,
+}
+
+impl Found {
+    fn end(&self) -> usize {
+        self.offset + self.size as usize
+    }
 }
 
 /// LSNs that were acknowledged as durable and cannot be read.
@@ -95,21 +120,22 @@ pub(crate) fn recover(
     let mut segments = load(fs, numbers, start, &mut strays)?;
     keep_chain(&mut segments, start, &mut strays);
     let survey = Survey::of(&segments, start);
-    let judged = judge(&survey, &segments, start, salvage);
+    let (watermark, highest) = (survey.watermark, survey.highest);
+    let judged = judge(survey, &segments, start, salvage);
     if let Some(lost) = judged.lost.first().filter(|_| !salvage) {
         let error = Error::corrupt(format!(
             "the log is damaged: LSN {} cannot be read, and everything up to LSN {} was \
              acknowledged as on disk; restore the directory from a copy, or open with \
              `Recovery::Salvage` to keep what can be verified",
-            lost.first, survey.watermark
+            lost.first, watermark
         ));
         return Err(error.at(fs.path().join(&lost.file)).offset(lost.offset));
     }
     let last_lsn = judged.frames.last().map_or(start.cut, |found| found.lsn);
     Ok(Recovered {
         last_lsn,
-        highest_lsn: survey.frames.iter().map(|found| found.lsn).fold(last_lsn, u64::max),
-        watermark: survey.watermark.min(last_lsn),
+        highest_lsn: highest.max(last_lsn),
+        watermark: watermark.min(last_lsn),
         torn_frames: judged.torn_frames,
         torn_bytes: torn_bytes(&segments, judged.end),
         lost: judged.lost,
@@ -174,36 +200,61 @@ fn keep_chain(segments: &mut Vec<Segment>, start: Start, strays: &mut Vec<String
 }
 
 /// Every valid frame of the chain in its order, and the highest claim of what is durable.
+#[derive(Default)]
 struct Survey {
     frames: Vec<Found>,
     watermark: u64,
+    /// The last LSN of any frame.
+    highest: u64,
 }
 
 impl Survey {
     fn of(segments: &[Segment], start: Start) -> Survey {
-        let mut survey = Survey { frames: Vec::new(), watermark: start.watermark.max(start.cut) };
-        for (index, segment) in segments.iter().enumerate() {
-            let mut offset = FRAMES_AT as usize;
-            while let Some(rest) = segment.bytes.get(offset..).filter(|rest| !rest.is_empty()) {
-                match frame::read(rest, segment.header.salt) {
-                    Ok(frame) => {
-                        survey.note(index, offset, &frame);
-                        offset += frame.size;
-                    }
-                    // Whatever verifies further on still makes its claim.
-                    Err(_) => {
-                        offset += ALIGN + frame::distance(rest.get(ALIGN..).unwrap_or_default())
-                    }
+        let bytes = segments.iter().map(|segment| segment.bytes.len()).sum();
+        let threads = helpers(bytes, SHARE_BYTES);
+        let part = |number: usize| -> Vec<Survey> {
+            let mine = segments.iter().enumerate().skip(number).step_by(threads);
+            mine.map(|(index, segment)| Survey::of_one(index, segment)).collect()
+        };
+        let mut parts: Vec<_> = share_out(threads, part).into_iter().map(Vec::into_iter).collect();
+        let mut survey = Survey { watermark: start.watermark.max(start.cut), ..Survey::default() };
+        for index in 0..segments.len() {
+            let Some(part) = parts.get_mut(index % threads).and_then(Iterator::next) else { break };
+            survey.watermark = survey.watermark.max(part.watermark);
+            survey.highest = survey.highest.max(part.highest);
+            survey.frames.extend_from_slice(&part.frames);
+        }
+        survey
+    }
+
+    fn of_one(index: usize, segment: &Segment) -> Survey {
+        let mut survey = Survey::default();
+        let mut offset = FRAMES_AT as usize;
+        while let Some(rest) = segment.bytes.get(offset..).filter(|rest| !rest.is_empty()) {
+            match frame::read(rest, segment.header.salt) {
+                Ok(frame) => {
+                    survey.note(index as u32, offset, &frame);
+                    offset += frame.size;
                 }
+                // Whatever verifies further on still makes its claim.
+                Err(_) => offset += ALIGN + frame::distance(rest.get(ALIGN..).unwrap_or_default()),
             }
         }
         survey
     }
 
-    fn note(&mut self, segment: usize, offset: usize, frame: &Frame<'_>) {
+    fn note(&mut self, segment: u32, offset: usize, frame: &Frame<'_>) {
         self.watermark = self.watermark.max(frame.watermark.unwrap_or(0));
-        let Frame { lsn, continues, left, size, .. } = *frame;
-        self.frames.push(Found { segment, offset, size, lsn, continues, left, gap: false });
+        self.highest = self.highest.max(frame.lsn);
+        let Frame { lsn, continues, left, size, op, .. } = *frame;
+        let what = match op {
+            Op::Put(..) => What::Put,
+            Op::Remove(_) | Op::Terms(..) => What::Other,
+            Op::Clear => What::Clear,
+            Op::Mark(_) => What::Mark,
+        };
+        let size = size as u32;
+        self.frames.push(Found { lsn, offset, segment, size, left, continues, gap: false, what });
     }
 }
 
@@ -216,7 +267,8 @@ struct Judged {
     end: (usize, usize),
 }
 
-fn judge(survey: &Survey, segments: &[Segment], start: Start, salvage: bool) -> Judged {
+fn judge(survey: Survey, segments: &[Segment], start: Start, salvage: bool) -> Judged {
+    let Survey { mut frames, watermark, .. } = survey;
     let mut judged = Judged {
         frames: Vec::new(),
         lost: Vec::new(),
@@ -225,27 +277,31 @@ fn judge(survey: &Survey, segments: &[Segment], start: Start, salvage: bool) -> 
     };
     let mut next = start.cut + 1;
     let mut gap = false;
-    let run_of = |segment: usize| segments.get(segment).map_or(0, |segment| segment.run);
+    let run_of = |segment: u32| segments.get(segment as usize).map_or(0, |segment| segment.run);
     let mut run = run_of(0);
-    for found in survey.frames.iter().filter(|found| found.lsn > start.cut) {
+    frames.retain_mut(|found| {
+        if found.lsn <= start.cut {
+            return false;
+        }
         // Behind a missing segment the same LSN may be another frame.
         let apart = run_of(found.segment) != run;
-        if (found.lsn > next || apart && found.lsn == next) && next <= survey.watermark && salvage {
-            judged.miss(segments, start, next, (found.lsn - 1).min(survey.watermark).max(next));
+        if (found.lsn > next || apart && found.lsn == next) && next <= watermark && salvage {
+            judged.miss(segments, start, next, (found.lsn - 1).min(watermark).max(next));
             (next, run) = (found.lsn, run_of(found.segment));
             gap = true;
         }
         if found.lsn != next || run_of(found.segment) != run {
             judged.torn_frames += 1;
-            continue;
+            return false;
         }
         next += 1;
-        judged.frames.push(Found { gap, ..*found });
-        judged.end = (found.segment, found.offset + found.size);
-        gap = false;
-    }
-    if next <= survey.watermark {
-        judged.miss(segments, start, next, survey.watermark);
+        found.gap = std::mem::take(&mut gap);
+        judged.end = (found.segment as usize, found.end());
+        true
+    });
+    judged.frames = frames;
+    if next <= watermark {
+        judged.miss(segments, start, next, watermark);
     }
     judged.torn_frames += drop_parts(&mut judged.frames);
     judged
@@ -263,6 +319,9 @@ impl Judged {
 
 /// Takes out the frames of groups that are not whole. Returns how many.
 fn drop_parts(frames: &mut Vec<Found>) -> u64 {
+    if frames.iter().all(|found| found.left == 0 && !found.continues) {
+        return 0;
+    }
     let before = frames.len();
     let mut whole: Vec<Found> = Vec::with_capacity(before);
     let mut group: Vec<Found> = Vec::new();
@@ -311,42 +370,17 @@ fn torn_bytes(segments: &[Segment], end: (usize, usize)) -> u64 {
     torn
 }
 
-/// What replay tells its caller.
-pub(crate) enum Event<'a> {
-    /// A frame, and how the value in it is encoded.
-    Op(u64, Encoding, Op<'a>),
-    /// Frames are missing here.
-    Gap,
-}
-
 impl Recovered {
-    /// Gives the frames of the stream in order.
-    pub(crate) fn replay<E>(
-        &self,
-        mut apply: impl FnMut(Event<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for found in &self.frames {
-            let Some(segment) = self.segments.get(found.segment) else { continue };
-            let rest = segment.bytes.get(found.offset..).unwrap_or_default();
-            let Ok(frame) = frame::parse(rest) else { continue };
-            if found.gap {
-                apply(Event::Gap)?;
-            }
-            apply(Event::Op(frame.lsn, segment.header.identity.encoding, frame.op))?;
-        }
-        if self.lost.last().is_some_and(|lost| lost.last > self.last_lsn) {
-            apply(Event::Gap)?;
-        }
-        Ok(())
-    }
-
     /// The place behind the frame with this LSN; nowhere if it is not in the log.
     pub(crate) fn position(&self, lsn: u64) -> Position {
         let at = self.frames.binary_search_by_key(&lsn, |found| found.lsn).ok();
         let found = at.and_then(|at| self.frames.get(at));
         found.map_or(Position { number: 0, offset: 0, lsn }, |found| Position {
-            number: self.segments.get(found.segment).map_or(0, |segment| segment.header.number),
-            offset: (found.offset + found.size) as u64,
+            number: self
+                .segments
+                .get(found.segment as usize)
+                .map_or(0, |segment| segment.header.number),
+            offset: found.end() as u64,
             lsn,
         })
     }
@@ -355,12 +389,12 @@ impl Recovered {
     pub(crate) fn frames_after(&self, lsn: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         for found in self.frames.iter().filter(|found| found.lsn > lsn) {
-            let Some(segment) = self.segments.get(found.segment) else { continue };
-            let start = bytes.len();
+            let Some(segment) = self.segments.get(found.segment as usize) else { continue };
+            let (start, size) = (bytes.len(), found.size as usize);
             let rest = segment.bytes.get(found.offset..).unwrap_or_default();
-            bytes.extend_from_slice(rest.get(..found.size).unwrap_or(rest));
+            bytes.extend_from_slice(rest.get(..size).unwrap_or(rest));
             // A file may end in the padding of its last frame.
-            bytes.resize(start + found.size, 0);
+            bytes.resize(start + size, 0);
             frame::unseal(bytes.get_mut(start..).unwrap_or_default(), segment.header.salt);
         }
         bytes
@@ -373,7 +407,7 @@ impl Recovered {
 
     /// Bytes of the frames of the stream.
     pub(crate) fn bytes(&self) -> u64 {
-        self.frames.iter().map(|found| found.size as u64).sum()
+        self.frames.iter().map(|found| u64::from(found.size)).sum()
     }
 
     /// The segments of the chain: number and the last LSN that lies in them, oldest first.
@@ -388,7 +422,7 @@ impl Recovered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::segment::Identity;
+    use crate::log::segment::{Encoding, Identity};
 
     /// Behind a missing segment lies a frame whose LSN is the next one, of a tail that was cut off
     /// before: it is another frame than the one that followed.
@@ -413,12 +447,13 @@ mod tests {
             continues: false,
             left: 0,
             gap: false,
+            what: What::Put,
         };
         let start = Start { uuid: [7; 16], cut: 0, watermark: 0, first_segment: 1 };
         for (run, lsns, torn) in [(0, vec![1, 2, 3], 0), (1, vec![1, 2], 1)] {
             let segments = [segment(1, 0), segment(3, run)];
             let frames = vec![frame(0, 1), frame(0, 2), frame(1, 3)];
-            let judged = judge(&Survey { frames, watermark: 0 }, &segments, start, false);
+            let judged = judge(Survey { frames, ..Survey::default() }, &segments, start, false);
             let found: Vec<u64> = judged.frames.iter().map(|found| found.lsn).collect();
             assert_eq!((found, judged.torn_frames), (lsns, torn), "run {run}");
         }

@@ -170,6 +170,13 @@ pub(crate) struct Change<V> {
     pub(crate) later: bool,
 }
 
+/// What changes have added to the gauges.
+#[derive(Default)]
+pub(crate) struct Tally {
+    memory: i64,
+    count: i64,
+}
+
 impl<V> Engine<V> {
     pub(crate) fn hash(&self, key: &Key) -> u64 {
         self.seed.hash(key)
@@ -326,6 +333,22 @@ impl<V> Engine<V> {
     /// must have been appended as `lsn`. Returns the value that was there, to be dropped after
     /// the stripe is unlocked.
     pub(crate) fn apply(&self, stripe: &mut Stripe, change: Change<V>, lsn: u64) -> Option<Arc<V>> {
+        let mut tally = Tally::default();
+        let old = self.apply_as(stripe, change, lsn, |life| life, &mut tally);
+        self.settle_tally(tally);
+        old
+    }
+
+    /// The same for a session whose times in memory are those that `shown` makes of the logged
+    /// ones, and leaving it to the caller to settle the tally.
+    pub(crate) fn apply_as(
+        &self,
+        stripe: &mut Stripe,
+        change: Change<V>,
+        lsn: u64,
+        shown: impl Fn(Life) -> Life,
+        tally: &mut Tally,
+    ) -> Option<Arc<V>> {
         let Change { key, new, life, bytes, was_cold, later } = change;
         let generation = self.generation();
         let (state, value, raw) = match new {
@@ -344,17 +367,18 @@ impl<V> Engine<V> {
                 let found = entry.view();
                 if found.is_of(generation) {
                     let (slot, was) = (found.slot(), (found.state(), found.life()));
-                    let life = if later { life.or_later(was.1) } else { life };
+                    let life = if later { life.or_later(was.1) } else { shown(life) };
                     (slot, Some(was), entry.set(state, value.take(), life))
                 } else {
                     let slot = slab.borrow_mut().insert(key);
-                    let new = Entry::new(state, value.take(), life, slot, generation);
+                    let new = Entry::new(state, value.take(), shown(life), slot, generation);
                     (slot, None, entry.replace(new).into_value())
                 }
             },
             || {
                 let slot = slab.borrow_mut().insert(key);
-                (Entry::new(state, value.take(), life, slot, generation), (slot, None, None))
+                let new = Entry::new(state, value.take(), shown(life), slot, generation);
+                (new, (slot, None, None))
             },
         );
         let slab = slab.into_inner();
@@ -371,11 +395,10 @@ impl<V> Engine<V> {
         // What has expired counts until the wheel takes it out.
         let was_alive = was.map_or(was_cold, |(state, _)| state != State::Gone);
         let is_alive = state != State::Gone;
-        if was.is_some_and(|was| was.0 == State::Raw) {
-            raws.remove(&key);
-        }
         if let Some(raw) = raw {
-            raws.insert(key, raw);
+            raws.insert(slot, raw);
+        } else if was.is_some_and(|was| was.0 == State::Raw) {
+            raws.remove(slot);
         }
         // A wheel that looks too early files the node again, so one that only moved later may
         // stay where it is.
@@ -387,9 +410,16 @@ impl<V> Engine<V> {
         } else if !stays {
             wheel.insert(slab, slot, self.second_for(life, life.deadline));
         }
-        self.account(old_cost, cost(state, bytes));
-        self.gauges.count.fetch_add(i64::from(is_alive) - i64::from(was_alive), Ordering::Relaxed);
+        tally.memory += cost(state, bytes).cast_signed() - old_cost.cast_signed();
+        tally.count += i64::from(is_alive) - i64::from(was_alive);
         old
+    }
+
+    /// Brings what applying has changed into the store's own figures.
+    pub(crate) fn settle_tally(&self, tally: Tally) {
+        // Wraps round to a smaller one, as it should.
+        self.gauges.memory.fetch_add(tally.memory.cast_unsigned(), Ordering::Relaxed);
+        self.gauges.count.fetch_add(tally.count, Ordering::Relaxed);
     }
 
     /// Takes an entry out of memory without leaving anything. The stripe must be the key's, and
@@ -407,7 +437,7 @@ impl<V> Engine<V> {
         let bytes = stripe.slab.get(slot).map_or(0, |node| node.bytes());
         stripe.slab.remove(slot);
         if state == State::Raw {
-            stripe.raw.remove(key);
+            stripe.raw.remove(slot);
         }
         self.account(cost(state, bytes), 0);
         Some(entry)

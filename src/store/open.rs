@@ -13,9 +13,8 @@ use crate::fs::layout::{Kind, LOCK, Name, Numbers, QUARANTINE, parse};
 use crate::fs::{Fs, Locked};
 use crate::hash::Seed;
 use crate::limits::CLOCK_AHEAD_MAX;
-use crate::log::frame::Op;
 use crate::log::manifest::{Manifest, STILL_RUNNING, UUID_AT};
-use crate::log::recovery::{Event, Recovered, Start, recover};
+use crate::log::recovery::{Recovered, Start, recover};
 use crate::log::segment::{Identity, Position};
 use crate::log::{Log, Setup};
 use crate::metrics::{Counters, Reads, RecoveryStats};
@@ -112,7 +111,7 @@ impl Names {
     }
 }
 
-impl<V: Clone> Opening<V> {
+impl<V: Clone + Send + Sync> Opening<V> {
     /// An engine without a disk.
     pub(crate) fn in_memory(self) -> Result<Arc<Engine<V>>> {
         let seed = Seed::from_bytes(random(&self.entropy)?);
@@ -227,7 +226,7 @@ impl<V: Clone> Opening<V> {
             threadless: self.threadless,
         });
         let engine = Arc::new(self.engine(seed, time, Some(disk)));
-        engine.replay(&recovered, salvage, manifest.count)?;
+        engine.replay(&recovered, salvage, manifest.count);
         if let Some(disk) = engine.disk.as_ref().filter(|_| rewrite) {
             let _turn = disk.flush.lock();
             engine.flush_as_holder(disk, true)?;
@@ -239,7 +238,7 @@ impl<V: Clone> Opening<V> {
         let cut = disk.as_ref().map_or(0, Disk::cut);
         Engine {
             map: Map::new(self.stripes, seed),
-            stripes: Stripes::new(self.stripes, time.now(), seed, cut),
+            stripes: Stripes::new(self.stripes, time.now(), cut),
             seed,
             time,
             generation: AtomicU32::new(0),
@@ -309,15 +308,7 @@ impl<V: Clone> Opening<V> {
     /// Whether the log holds values in another encoding, which a base must take over at once.
     fn foreign(&self, recovered: &Recovered) -> Result<bool> {
         let ours = self.settings.encoding();
-        let mut foreign = None;
-        recovered.replay(|event| {
-            match event {
-                Event::Op(_, encoding, Op::Put(..)) if encoding != ours => foreign = Some(encoding),
-                _ => {}
-            }
-            Ok::<(), Error>(())
-        })?;
-        match foreign {
+        match recovered.encodings().filter(|found| *found != ours).last() {
             Some(found) if self.settings.migrate.is_none() => Err(mismatch(found, ours)),
             found => Ok(found.is_some()),
         }
@@ -457,15 +448,8 @@ fn report(recovered: &Recovered, unknown: Vec<String>) -> RecoveryStats {
 
 /// The last time that the log or `known` says, and whether the log says nothing else.
 pub(crate) fn latest_mark(recovered: &Recovered, known: Timestamp) -> (Timestamp, bool) {
-    let (mut mark, mut only_marks) = (known, true);
-    let Ok(()) = recovered.replay(|event| {
-        match event {
-            Event::Op(_, _, Op::Mark(time)) => mark = mark.max(Timestamp::from_millis(time)),
-            _ => only_marks = false,
-        }
-        Ok::<(), std::convert::Infallible>(())
-    });
-    (mark, only_marks)
+    let mark = recovered.marks().map(Timestamp::from_millis).fold(known, Timestamp::max);
+    (mark, recovered.has_only_marks())
 }
 
 fn random(entropy: &Entropy) -> Result<[u8; 16]> {

@@ -326,7 +326,7 @@ impl<V> Engine<V> {
             node.set_bytes(bytes);
             self.account(old, crate::store::engine::cost(State::Warm, bytes));
         }
-        stripe.raw.remove(key);
+        stripe.raw.remove(slot);
         true
     }
 
@@ -356,6 +356,6 @@ impl<V> Engine<V> {
             (entry.is_of(generation) && entry.state() == State::Raw).then(|| entry.slot())
         })??;
         let lsn = stripe.slab.get(slot)?.lsn();
-        Some((stripe.raw.get(key)?.clone(), lsn))
+        Some((stripe.raw.get(slot)?.clone(), lsn))
     }
 }

@@ -4,10 +4,7 @@
 //! appended is the order in which they are applied. Lock order: flush → publish → stripes by
 //! index → the map's shards, the bases' pointer, the log's buffer.
 
-use std::collections::HashMap;
-
 use crate::clock::Tick;
-use crate::hash::{BuildKeyHasher, Seed};
 use crate::id::Key;
 use crate::log::segment::Encoding;
 use crate::store::slab::Slab;
@@ -34,7 +31,7 @@ pub(crate) struct Stripe {
     /// not in it. Never below the cut, which is what clean entries carry.
     pub(crate) note: u64,
     /// Encoded values of the entries that are `Raw`.
-    pub(crate) raw: HashMap<Key, RawValue, BuildKeyHasher>,
+    pub(crate) raw: Raws,
 }
 
 /// An encoded value, as it was replayed.
@@ -44,14 +41,51 @@ pub(crate) struct RawValue {
     pub(crate) encoding: Encoding,
 }
 
+/// Encoded values by the slot of their node: replay fills slots in their order.
+#[derive(Default)]
+pub(crate) struct Raws {
+    values: Vec<Option<RawValue>>,
+    len: usize,
+}
+
+impl Raws {
+    pub(crate) fn get(&self, slot: u32) -> Option<&RawValue> {
+        self.values.get(slot as usize)?.as_ref()
+    }
+
+    pub(crate) fn insert(&mut self, slot: u32, value: RawValue) {
+        let slot = slot as usize;
+        if self.values.len() <= slot {
+            self.values.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.values.get_mut(slot) {
+            self.len += usize::from(place.replace(value).is_none());
+        }
+    }
+
+    /// Takes a value out that is to come back.
+    pub(crate) fn take(&mut self, slot: u32) -> Option<RawValue> {
+        let value = self.values.get_mut(slot as usize)?.take()?;
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Drops a value. The memory of all goes with the last one.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        if self.take(slot).is_some() && self.len == 0 {
+            self.values = Vec::new();
+        }
+    }
+}
+
 impl Stripe {
-    pub(crate) fn new(now: Tick, seed: Seed, note: u64) -> Self {
+    pub(crate) fn new(now: Tick, note: u64) -> Self {
         Stripe {
             slab: Slab::new(),
             wheel: Wheel::new(now / TICKS_PER_SECOND),
             dirty: Vec::new(),
             note,
-            raw: HashMap::with_hasher(seed.hasher()),
+            raw: Raws::default(),
         }
     }
 }
@@ -69,9 +103,8 @@ struct Padded(Mutex<Stripe>);
 
 impl Stripes {
     /// `count` must be a power of two, at least two.
-    pub(crate) fn new(count: usize, now: Tick, seed: Seed, note: u64) -> Self {
-        let stripes =
-            (0..count).map(|_| Padded(Mutex::new(Stripe::new(now, seed, note)))).collect();
+    pub(crate) fn new(count: usize, now: Tick, note: u64) -> Self {
+        let stripes = (0..count).map(|_| Padded(Mutex::new(Stripe::new(now, note)))).collect();
         Stripes { stripes, shift: 64 - count.trailing_zeros() }
     }
 

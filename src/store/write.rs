@@ -276,7 +276,7 @@ impl<V: Clone> Engine<V> {
         self.enter_generation(generation);
         let mut leavings = self.leavings.lock();
         for stripe in &mut guards {
-            let fresh = Stripe::new(self.now(), self.seed, stripe.note);
+            let fresh = Stripe::new(self.now(), stripe.note);
             leavings.push(std::mem::replace(&mut **stripe, fresh).slab);
         }
         drop(leavings);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sessile::testing::{ManualClock, SimFs};
 use sessile::{Durability, Recovery, Salvage, Store};
 
-use super::{SECOND, Stage, builder, found, key, on, opened, there};
+use super::{SECOND, Stage, builder, found, key, on, opened, there, value};
 
 fn names(fs: &SimFs, start: &str) -> Vec<String> {
     fs.names().into_iter().filter(|name| name.starts_with(start)).collect()
@@ -291,5 +291,44 @@ fn new_times_do_not_bring_back_what_was_removed() {
         let open = builder().recovery(Recovery::Salvage(salvage));
         let store = open.open_fs(Arc::new(fs.kill())).unwrap();
         assert_eq!(there(&store, 0..9), [2], "{salvage:?}");
+    }
+}
+
+/// So many frames that several threads share them out: what each key held last, what a `clear`
+/// between them left, and the figures.
+#[test]
+fn a_long_log_is_replayed_in_its_order() {
+    const KEYS: u64 = 20_000;
+    let stage = Stage::new();
+    let store = opened(&stage).at(Durability::Memory);
+    let fill = |from: u64, to: u64, text: &str| {
+        for number in from..to {
+            store.insert(key(number), format!("{text} {number}")).unwrap();
+        }
+    };
+    fill(0, 2 * KEYS, "ended");
+    store.clear().unwrap();
+    fill(0, KEYS, "first");
+    fill(KEYS / 2, KEYS, "second");
+    for number in (0..KEYS).step_by(3) {
+        store.remove(&key(number)).unwrap();
+    }
+    for number in (0..KEYS).step_by(6) {
+        store.create(key(number), format!("third {number}")).unwrap();
+    }
+    store.set_expiry(&key(1), sessile::Expiry::After(60 * SECOND)).unwrap();
+    store.sync().unwrap();
+    let (sessions, bytes) = (store.len(), store.stats().memory_bytes);
+    let store = found(stage.fs.kill());
+    assert_eq!((store.len(), store.stats().memory_bytes), (sessions, bytes));
+    for number in 0..2 * KEYS {
+        let expected = match number {
+            number if number >= KEYS => None,
+            number if number % 6 == 0 => Some(format!("third {number}")),
+            number if number % 3 == 0 => None,
+            number if number < KEYS / 2 => Some(format!("first {number}")),
+            number => Some(format!("second {number}")),
+        };
+        assert_eq!(value(&store, number), expected, "key {number}");
     }
 }
