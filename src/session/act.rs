@@ -49,6 +49,8 @@ pub(crate) struct Shown {
     pub(crate) delta: Delta,
     turn: Option<Box<Turn>>,
     dirty: bool,
+    /// Counted among those who save.
+    pub(crate) saves: bool,
     /// It is to have another id, and had vanished or not.
     moves: Option<bool>,
     /// How many sessions the request had ended.
@@ -147,7 +149,8 @@ impl State {
 
     /// The same, with everything that is to be saved: it is in the record.
     pub(crate) fn save(&mut self, target: Key, key: Key, record: &Arc<Record>) -> Shown {
-        let mut shown = self.take();
+        let mut shown = Shown { saves: true, ..self.take() };
+        self.saving += 1;
         self.show(target, key, record, &mut shown);
         shown
     }
@@ -172,7 +175,9 @@ impl State {
 
     /// It has failed.
     fn withdraw(&mut self, shown: Shown) {
+        self.saved(&shown);
         self.moving -= u32::from(shown.moves.is_some());
+        self.put_back = self.put_back.wrapping_add(1);
         if let (Some((before, record)), Some(live)) = (shown.live, self.live.as_ref())
             && Arc::ptr_eq(&record, &live.record)
         {

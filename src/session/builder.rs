@@ -18,7 +18,6 @@ use crate::session::manager::Sessions;
 use crate::session::record::Record;
 use crate::session::shared::{Settings, Shared, WhenOwnerFull};
 use crate::store::{Builder, Store};
-use crate::sync::atomic::AtomicU64;
 
 /// Which form of [`Record`] this crate writes.
 pub(super) const SCHEMA_TAG: u64 = u64::from_be_bytes(*b"session1");
@@ -191,9 +190,8 @@ impl SessionsBuilder {
             write_level: of_store.write_level,
             removal_level: of_store.removal_level,
         };
-        let backend = Box::new(Embedded::new(store));
-        let clears = AtomicU64::new(0);
-        Ok(Sessions(Arc::new(Shared { backend, settings, events: self.events, clears })))
+        let backend = Arc::new(Embedded::new(store));
+        Ok(Sessions(Arc::new(Shared::new(backend, settings, self.events))))
     }
 
     fn validate(&self) -> Result<()> {

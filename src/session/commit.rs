@@ -120,8 +120,21 @@ impl Session {
     /// # Errors
     /// Those of the store.
     pub(crate) async fn commit(&self, wish: Wish) -> Result<()> {
-        let plan = self.plan(wish);
-        self.carry_out(plan).await
+        loop {
+            let put_back = self.state().put_back;
+            let plan = self.plan(wish);
+            self.carry_out(plan).await?;
+            let state = self.state();
+            let waits = state.is_being_written();
+            // What a clone had taken, and could not save, is for this one to save.
+            if !waits && state.put_back == put_back {
+                return Ok(());
+            }
+            drop(state);
+            if waits {
+                thread::yield_now();
+            }
+        }
     }
 
     pub(crate) async fn carry_out(&self, mut plan: Plan) -> Result<()> {
@@ -341,8 +354,10 @@ impl Session {
     ) -> Result<bool> {
         match changed {
             Ok(Changed::Done(saved, key)) => {
-                let level = self.shared().level_of(&taken.keep().delta);
+                let shown = taken.keep();
+                let level = self.shared().level_of(&shown.delta);
                 let mut state = self.state();
+                state.saved(&shown);
                 let moved = live.moved || key != live.key;
                 state.tell &= !moved;
                 state.wait_for(level);
@@ -361,7 +376,8 @@ impl Session {
             Err(error) => {
                 // Of what is unknown the change is visible.
                 if error.is_unknown() {
-                    taken.keep();
+                    let shown = taken.keep();
+                    self.state().saved(&shown);
                 }
                 Err(error)
             }
@@ -388,3 +404,6 @@ impl Session {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

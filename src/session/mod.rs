@@ -43,6 +43,8 @@ mod handle;
 mod immediate;
 mod key;
 mod manager;
+#[cfg(test)]
+mod meddler;
 mod once;
 mod owner;
 pub(crate) mod record;

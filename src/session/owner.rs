@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Purpose, Records};
+use crate::backend::{Backend, Purpose, Records, block_on};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::id::Key;
@@ -22,23 +22,17 @@ impl Shared {
             Err(error) if error.is_damage() => {}
             found => return found,
         }
-        // Until the list can be read again no session of the subject begins or moves; one that
-        // ends meanwhile is listed in vain.
-        let (records, wanted) = (self.backend.records(), subject.to_owned());
-        // On a thread of its own: it takes as long as there are records.
-        let sessions = offload(move || sessions_of(records, &wanted)).await?;
-        let now = self.now();
-        // More than was ever counted: a login under way may be one that was to be refused.
-        let generation = u64::try_from(now.as_millis()).unwrap_or(0).max(1);
-        let owner = Owner { generation, sessions };
-        self.transact(Purpose::End, &[key], |slots| {
-            slots.discard();
-            if slots.get(0).is_none() {
-                remember(slots, 0, owner.clone(), now);
-            }
+        let (backend, walking) = (self.backend.clone(), self.walking.clone());
+        let subject = subject.to_owned();
+        // On a thread of its own: it takes as long as there are records. One at a time, and to the
+        // end, so that whoever waits for his turn waits for nobody's executor.
+        offload(move || {
+            let turn = walking.lock();
+            let list = list_anew(&*backend, key, &subject);
+            drop(turn);
+            list
         })
-        .await?;
-        self.backend.peek(&key).await
+        .await
     }
 
     /// The record of a key; one that cannot be read counts as none.
@@ -59,6 +53,32 @@ impl Shared {
             found => found,
         }
     }
+}
+
+/// The list under `key`, made anew if nobody else has done so. Until it can be read again no
+/// session of the subject begins or moves; one that ends meanwhile is listed in vain.
+fn list_anew(
+    backend: &dyn Backend<Record>,
+    key: Key,
+    subject: &str,
+) -> Result<Option<Arc<Record>>> {
+    match block_on(backend.peek(&key)) {
+        Err(error) if error.is_damage() => {}
+        found => return found,
+    }
+    let sessions = sessions_of(backend.records(), subject)?;
+    let now = backend.now();
+    // More than was ever counted: a login under way may be one that was to be refused.
+    let generation = u64::try_from(now.as_millis()).unwrap_or(0).max(1);
+    let owner = Owner { generation, sessions };
+    let decide = &mut |slots: &mut Slots<Record>| {
+        slots.discard();
+        if slots.get(0).is_none() {
+            remember(slots, 0, owner.clone(), now);
+        }
+    };
+    block_on(backend.transact(Purpose::End, &[key], decide))?;
+    block_on(backend.peek(&key))
 }
 
 /// The sessions of a subject among all records, in the order of their logins. What cannot be read
@@ -96,3 +116,6 @@ pub(crate) fn unlist(slots: &mut Slots<Record>, at: usize, places: &[Place]) {
         None => slots.remove(at),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,8 @@ impl Session {
         });
         if let Err(error) = done.await {
             if error.is_unknown() {
-                taken.keep();
+                let shown = taken.keep();
+                self.state().saved(&shown);
                 return Err(error);
             }
             drop(taken);
@@ -77,8 +78,10 @@ impl Session {
         if !result? {
             return self.save_live(live, asked).await;
         }
-        let level = shared.level_of(&taken.keep().delta);
+        let shown = taken.keep();
+        let level = shared.level_of(&shown.delta);
         let mut state = self.state();
+        state.saved(&shown);
         state.give(id);
         state.wait_for(level);
         drop(state);

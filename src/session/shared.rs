@@ -15,6 +15,7 @@ use crate::log::Durability;
 use crate::session::events::{EventKind, Events, Refusal};
 use crate::session::record::{Body, Kind, Record};
 use crate::store::Slots;
+use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
 
 /// What to do about a login of an owner who has as many sessions as is allowed.
@@ -48,11 +49,14 @@ pub(crate) struct Settings {
 
 /// See the module's text.
 pub(crate) struct Shared {
-    pub(crate) backend: Box<dyn Backend<Record>>,
+    pub(crate) backend: Arc<dyn Backend<Record>>,
     pub(crate) settings: Settings,
     pub(crate) events: Events,
     /// Raised by every revocation of everything: a login that began before it is refused.
     pub(crate) clears: AtomicU64,
+    /// Held by whoever goes through all records to make an owner's list anew. Taken on a thread
+    /// that holds nothing else and serves nobody.
+    pub(crate) walking: Arc<Mutex<()>>,
 }
 
 /// What a change of a session came to.
@@ -86,6 +90,15 @@ impl<R> Verdict<R> {
 pub(crate) type Decided<R> = Result<(Verdict<R>, Arc<Record>)>;
 
 impl Shared {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend<Record>>,
+        settings: Settings,
+        events: Events,
+    ) -> Shared {
+        let (clears, walking) = (AtomicU64::new(0), Arc::new(Mutex::new(())));
+        Shared { backend, settings, events, clears, walking }
+    }
+
     pub(crate) fn tell(&self, kind: EventKind, key: Option<Key>) {
         self.events.tell(kind, key, self.backend.now());
     }

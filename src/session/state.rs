@@ -6,6 +6,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Id, Key};
 use crate::log::Durability;
+use crate::session::act::Shown;
 use crate::session::delta::{Delta, Known};
 use crate::session::record::{BODY_BYTES, Body, Login, SessionExpiry};
 use crate::session::resolve::Live;
@@ -69,6 +70,9 @@ pub(crate) struct State {
     /// How many clones are just writing the session under another id, which is shown already and may
     /// not be good in the end.
     pub(crate) moving: u32,
+    /// How many clones are just saving what they have taken of it, and how often that was put back.
+    pub(crate) saving: u32,
+    pub(crate) put_back: u32,
     /// How many sessions this request has ended.
     pub(crate) ends: u32,
     /// What the response waits for, and how often that was asked for.
@@ -236,6 +240,16 @@ impl State {
     pub(crate) fn wait_for(&mut self, level: Durability) {
         self.wait = self.wait.max(Some(level));
         self.waits = self.waits.wrapping_add(1);
+    }
+
+    /// What a clone took has been saved, or may have been.
+    pub(crate) fn saved(&mut self, shown: &Shown) {
+        self.saving -= u32::from(shown.saves);
+    }
+
+    /// Whether a clone is just writing what it has taken, which may be put back.
+    pub(crate) fn is_being_written(&self) -> bool {
+        self.saving + self.moving > 0
     }
 
     /// Whether something may still be set.
