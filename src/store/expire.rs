@@ -168,7 +168,10 @@ impl<V> Engine<V> {
     /// Gives back memory that many endings have left free, of one stripe in each call.
     pub(crate) fn shrink_one(&self, turn: u64) {
         let index = usize::try_from(turn).unwrap_or(0) % self.stripes.count();
-        self.stripes.at(index).lock().slab.shrink();
+        let mut stripe = self.stripes.at(index).lock();
+        stripe.slab.shrink();
+        self.map.trim(index, stripe.slab.capacity());
+        drop(stripe);
         self.map.shrink(index);
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::clock::{DEAD, Tick};
 use crate::limits::GENERATIONS;
 use crate::record::expiry::Life;
-use crate::store::map::due::{Span, least_move};
+use crate::store::map::due::{Span, Spans, least_move};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// What an entry holds.
@@ -59,6 +59,10 @@ impl<V> Hot<V> {
     pub(crate) fn value(&self) -> Option<&Arc<V>> {
         self.value.as_ref()
     }
+
+    fn slot(&self) -> u32 {
+        self.place.get() & ((1 << SLOT_BITS) - 1)
+    }
 }
 
 /// An entry on its way into the map or out of it.
@@ -92,18 +96,19 @@ impl<V> Entry<V> {
 /// An entry of the map, to be changed.
 pub(crate) struct ViewMut<'a, V> {
     hot: &'a mut Hot<V>,
-    span: &'a mut Span,
+    spans: &'a mut Spans,
 }
 
 impl<V> ViewMut<'_, V> {
     pub(crate) fn view(&self) -> View<'_, V> {
-        View { hot: self.hot, span: *self.span }
+        View { hot: self.hot, span: self.spans.of(self.hot.slot()) }
     }
 
     /// Puts another entry in the place of this one, which it returns.
     pub(crate) fn replace(&mut self, entry: Entry<V>) -> Entry<V> {
-        let Entry { hot, span } = entry;
-        Entry { hot: mem::replace(self.hot, hot), span: mem::replace(self.span, span) }
+        let span = self.spans.of(self.hot.slot());
+        self.spans.put(entry.hot.slot(), entry.span);
+        Entry { hot: mem::replace(self.hot, entry.hot), span }
     }
 
     /// Gives the entry a new content and new times; returns the value it held.
@@ -121,7 +126,7 @@ impl<V> ViewMut<'_, V> {
     /// Gives the entry new times.
     pub(crate) fn set_life(&mut self, life: Life) {
         let (span, due) = Span::of(life);
-        *self.span = span;
+        self.spans.put(self.hot.slot(), span);
         self.hot.due = AtomicU32::new(due);
     }
 
@@ -147,7 +152,7 @@ pub(crate) struct View<'a, V> {
 
 impl<'a, V> View<'a, V> {
     pub(crate) fn slot(&self) -> u32 {
-        self.hot.place.get() & ((1 << SLOT_BITS) - 1)
+        self.hot.slot()
     }
 
     pub(crate) fn state(&self) -> State {
@@ -277,8 +282,8 @@ mod tests {
     fn state_slot_and_generation_do_not_mix() {
         let mut entry = entry(10, 0);
         for state in [State::Gone, State::Raw, State::Cold, State::Warm] {
-            let Entry { hot, span } = &mut entry;
-            let mut changed = ViewMut { hot, span };
+            let mut spans = Spans::default();
+            let mut changed = ViewMut { hot: &mut entry.hot, spans: &mut spans };
             changed.set_state(state);
             let view = changed.view();
             assert_eq!((view.state(), view.slot()), (state, 5));

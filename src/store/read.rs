@@ -79,16 +79,17 @@ impl<V> Engine<V> {
         if let Some(Some(Some(value))) = found {
             return Ok(Some(value));
         }
-        self.get_unsettled(key, now, touch, found.is_none())
+        self.get_unsettled(key, now, touch, found.is_none().then_some(generation))
     }
 
+    /// `absent`: the map has nothing, looked at after it was of this generation.
     #[inline(never)]
     fn get_unsettled(
         &self,
         key: &Key,
         now: Tick,
         touch: Touch,
-        absent: bool,
+        absent: Option<u32>,
     ) -> Result<Option<Arc<V>>> {
         let found = self.find(key, now, touch, absent);
         match &found {
@@ -99,15 +100,21 @@ impl<V> Engine<V> {
         found
     }
 
-    fn find(&self, key: &Key, now: Tick, touch: Touch, absent: bool) -> Result<Option<Arc<V>>> {
-        if absent {
-            return self.get_slow(key, now, touch);
+    fn find(
+        &self,
+        key: &Key,
+        now: Tick,
+        touch: Touch,
+        absent: Option<u32>,
+    ) -> Result<Option<Arc<V>>> {
+        if absent.is_some() {
+            return self.get_slow(key, now, touch, absent);
         }
         let generation = self.generation();
         match self.map.read(key, |entry| self.see(key, entry, now, generation, touch)) {
             Some(Seen::Warm(value)) => Ok(Some(value)),
             Some(Seen::Gone) => Ok(None),
-            _ => self.get_slow(key, now, touch),
+            _ => self.get_slow(key, now, touch, None),
         }
     }
 
@@ -166,11 +173,20 @@ impl<V> Engine<V> {
     }
 
     #[inline(never)]
-    fn get_slow(&self, key: &Key, now: Tick, touch: Touch) -> Result<Option<Arc<V>>> {
+    fn get_slow(
+        &self,
+        key: &Key,
+        now: Tick,
+        touch: Touch,
+        mut absent: Option<u32>,
+    ) -> Result<Option<Arc<V>>> {
         let Some(disk) = &self.disk else { return Ok(None) };
         loop {
-            let generation = self.generation();
-            let seen = self.look(key, now);
+            // The first time round it may have been looked for already.
+            let (generation, seen) = match absent.take() {
+                Some(generation) => (generation, Seen::Nothing),
+                None => (self.generation(), self.look(key, now)),
+            };
             let newer = match seen {
                 Seen::Warm(value) => return Ok(Some(value)),
                 Seen::Gone => return Ok(None),

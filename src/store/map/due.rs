@@ -17,6 +17,40 @@ pub(super) struct Span {
     idle: Tick,
 }
 
+/// The spans of a shard, each at the slot of its entry: entries that come are written one behind
+/// the other, and what moves in the table leaves them where they are.
+#[derive(Default)]
+pub(super) struct Spans(Vec<Span>);
+
+impl Spans {
+    /// The span at a slot; an entry that a `clear` has ended may find another's there, or none.
+    pub(super) fn of(&self, slot: u32) -> Span {
+        self.0.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    pub(super) fn put(&mut self, slot: u32, span: Span) {
+        let (at, len) = (slot as usize, self.0.len());
+        if at >= len {
+            if at >= self.0.capacity() {
+                // By itself it would double.
+                self.0.reserve_exact(at + 1 - len + at / 8);
+            }
+            self.0.resize(at + 1, Span::default());
+        }
+        if let Some(place) = self.0.get_mut(at) {
+            *place = span;
+        }
+    }
+
+    /// Gives back the memory of the slots from `slots` on.
+    pub(super) fn trim(&mut self, slots: usize) {
+        self.0.truncate(slots);
+        if self.0.capacity() / 2 > self.0.len() {
+            self.0.shrink_to_fit();
+        }
+    }
+}
+
 /// The least that a touch moves a deadline by: a session that is read thousands of times a second
 /// is written to a few times.
 #[inline]
@@ -73,6 +107,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn spans_lie_at_their_slots_and_take_memory_by_them() {
+        let mut spans = Spans::default();
+        assert_eq!(spans.of(0).cap, 0);
+        for slot in [3, 0, 1000, 3] {
+            spans.put(slot, Span { cap: slot + 1, idle: 0 });
+        }
+        let caps = [0, 1, 3, 1000, 1001].map(|slot| spans.of(slot).cap);
+        assert_eq!(caps, [1, 0, 4, 1001, 0]);
+        for slot in 0..10_000 {
+            spans.put(slot, Span::default());
+            assert!(spans.0.capacity() < (slot as usize).max(1000) * 9 / 8 + 2);
+        }
+        spans.put(3, Span { cap: 4, idle: 0 });
+        spans.trim(512);
+        assert_eq!((spans.0.capacity(), spans.of(3).cap, spans.of(600).cap), (512, 4, 0));
     }
 
     #[test]

@@ -2,16 +2,24 @@
 //!
 //! The parts are those of the stripes: writers of two stripes never meet here.
 
+use std::cell::RefCell;
+
 use crate::hash::Seed;
 use crate::id::Key;
-use crate::store::map::due::Span;
+use crate::store::map::due::Spans;
 use crate::store::map::table::{Table, rank};
 use crate::store::map::{Entry, Hot, View, ViewMut};
 use crate::sync::RwLock;
 
 /// Keeps two shards' locks out of one cache line, and of the pair that is fetched together.
 #[repr(align(128))]
-struct Shard<V>(RwLock<Table<Hot<V>, Span>>);
+struct Shard<V>(RwLock<Part<V>>);
+
+/// What a shard's lock is for. An entry's span lies at its slot.
+struct Part<V> {
+    table: Table<Hot<V>>,
+    spans: Spans,
+}
 
 /// See [`super`].
 pub(crate) struct Map<V> {
@@ -23,13 +31,14 @@ pub(crate) struct Map<V> {
 impl<V> Map<V> {
     /// `shards` must be a power of two, at least two.
     pub(crate) fn new(shards: usize, seed: Seed) -> Self {
-        let shard = |phase| Shard(RwLock::new(Table::new(phase)));
+        let part = |phase| Part { table: Table::new(phase), spans: Spans::default() };
+        let shard = |phase| Shard(RwLock::new(part(phase)));
         let bits = shards.trailing_zeros();
         Map { shards: (0..shards).map(shard).collect(), seed, bits }
     }
 
     #[inline]
-    fn shard(&self, hash: u64) -> &RwLock<Table<Hot<V>, Span>> {
+    fn shard(&self, hash: u64) -> &RwLock<Part<V>> {
         match self.shards.get((hash >> (64 - self.bits)) as usize) {
             Some(shard) => &shard.0,
             None => unreachable!("the number of shards is a power of two"),
@@ -37,14 +46,22 @@ impl<V> Map<V> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.0.read().len()).sum()
+        self.shards.iter().map(|shard| shard.0.read().table.len()).sum()
     }
 
     /// Gives back memory that many endings have left free, of the shard of one stripe. Readers of
     /// that shard wait meanwhile, so it is nothing for a writer to do on its way.
     pub(crate) fn shrink(&self, index: usize) {
         if let Some(shard) = self.shards.get(index) {
-            shard.0.write().shrink(self.seed);
+            shard.0.write().table.shrink(self.seed);
+        }
+    }
+
+    /// Gives back what is kept beside the table for the slots from `slots` on, of the shard of one
+    /// stripe, which must be locked and have no entry there.
+    pub(crate) fn trim(&self, index: usize, slots: usize) {
+        if let Some(shard) = self.shards.get(index) {
+            shard.0.write().spans.trim(slots);
         }
     }
 
@@ -53,17 +70,15 @@ impl<V> Map<V> {
     #[inline]
     pub(crate) fn glance<R>(&self, key: &Key, look: impl FnOnce(&Hot<V>) -> R) -> Option<R> {
         let hash = self.seed.hash(key);
-        let table = self.shard(hash).read();
-        let (hot, _) = table.get(self.seed, rank(hash), key)?;
-        Some(look(hot))
+        self.shard(hash).read().table.get(self.seed, rank(hash), key).map(look)
     }
 
     /// The same of the whole entry.
     pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(View<'_, V>) -> R) -> Option<R> {
         let hash = self.seed.hash(key);
-        let table = self.shard(hash).read();
-        let (hot, at) = table.get(self.seed, rank(hash), key)?;
-        Some(look(View { hot, span: table.beside(at) }))
+        let part = self.shard(hash).read();
+        let hot = part.table.get(self.seed, rank(hash), key)?;
+        Some(look(View { hot, span: part.spans.of(hot.slot()) }))
     }
 
     /// The same for a change.
@@ -73,9 +88,9 @@ impl<V> Map<V> {
         change: impl FnOnce(ViewMut<'_, V>) -> R,
     ) -> Option<R> {
         let hash = self.seed.hash(key);
-        let mut table = self.shard(hash).write();
-        let (hot, span) = table.get_mut(self.seed, rank(hash), key)?;
-        Some(change(ViewMut { hot, span }))
+        let Part { table, spans } = &mut *self.shard(hash).write();
+        let hot = table.get_mut(self.seed, rank(hash), key)?;
+        Some(change(ViewMut { hot, spans }))
     }
 
     /// Changes the entry of `key`, or puts the one that `make` returns.
@@ -86,12 +101,15 @@ impl<V> Map<V> {
         make: impl FnOnce() -> (Entry<V>, R),
     ) -> R {
         let hash = self.seed.hash(&key);
-        let change = |hot: &mut Hot<V>, span: &mut Span| change(ViewMut { hot, span });
+        let Part { table, spans } = &mut *self.shard(hash).write();
+        let spans = RefCell::new(spans);
+        let change = |hot: &mut Hot<V>| change(ViewMut { hot, spans: &mut spans.borrow_mut() });
         let make = || {
             let (Entry { hot, span }, result) = make();
-            ((hot, span), result)
+            spans.borrow_mut().put(hot.slot(), span);
+            (hot, result)
         };
-        self.shard(hash).write().upsert(self.seed, rank(hash), key, change, make)
+        table.upsert(self.seed, rank(hash), key, change, make)
     }
 
     /// Takes the entry of `key` out if `condition` holds of it.
@@ -101,8 +119,10 @@ impl<V> Map<V> {
         condition: impl FnOnce(View<'_, V>) -> bool,
     ) -> Option<Entry<V>> {
         let hash = self.seed.hash(key);
-        let condition = |hot: &Hot<V>, span: Span| condition(View { hot, span });
-        let removed = self.shard(hash).write().remove_if(self.seed, rank(hash), key, condition);
-        removed.map(|(hot, span)| Entry { hot, span })
+        let Part { table, spans } = &mut *self.shard(hash).write();
+        let condition = |hot: &Hot<V>| condition(View { hot, span: spans.of(hot.slot()) });
+        let hot = table.remove_if(self.seed, rank(hash), key, condition)?;
+        let span = spans.of(hot.slot());
+        Some(Entry { hot, span })
     }
 }

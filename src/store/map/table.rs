@@ -34,7 +34,7 @@ fn rank_of(seed: Seed, key: &Key) -> u64 {
 }
 
 /// A key and what is kept for it; nothing in a free one, and a key of zeros. Two of them fill a
-/// line of memory and none lies across two.
+/// line of memory, and none lies across two.
 #[repr(align(32))]
 struct Bucket<T> {
     key: Key,
@@ -47,11 +47,9 @@ impl<T> Bucket<T> {
     }
 }
 
-/// See the module's text. `S` stands beside: what most looks do without.
-pub(super) struct Table<T, S> {
+/// See the module's text.
+pub(super) struct Table<T> {
     buckets: Vec<Bucket<T>>,
-    /// One for each bucket.
-    beside: Vec<S>,
     /// The buckets from here on are nobody's home, and take what is pushed over the end.
     homes: usize,
     len: usize,
@@ -65,12 +63,11 @@ enum Place {
     Before(usize),
 }
 
-impl<T, S: Copy + Default> Table<T, S> {
+impl<T> Table<T> {
     /// An empty table, without heap. Tables with another `phase` of four grow at another size, so
     /// that those of a map do not all do so at once.
     pub(super) fn new(phase: usize) -> Self {
-        let first = FIRST + FIRST / 16 * (phase % 4);
-        Table { buckets: Vec::new(), beside: Vec::new(), homes: 0, len: 0, first }
+        Table { buckets: Vec::new(), homes: 0, len: 0, first: FIRST + FIRST / 8 * (phase % 4) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -82,31 +79,22 @@ impl<T, S: Copy + Default> Table<T, S> {
         ((u128::from(rank) * self.homes as u128) >> 64) as usize
     }
 
-    /// What is there, and its place.
     #[inline]
-    pub(super) fn get(&self, seed: Seed, rank: u64, key: &Key) -> Option<(&T, usize)> {
-        let mut at = self.home(rank);
+    pub(super) fn get(&self, seed: Seed, rank: u64, key: &Key) -> Option<&T> {
         // Whether it has gone too far is asked now and then only: what is there is mostly found
         // at once, and the rank of every bucket on the way would be a tenth of its time.
-        for buckets in self.buckets.get(at..)?.chunks(STRIDE) {
+        for buckets in self.buckets.get(self.home(rank)..)?.chunks(STRIDE) {
             for bucket in buckets {
-                let value = bucket.value.as_ref();
                 if bucket.key == *key {
-                    return Some((value?, at));
+                    return bucket.value.as_ref();
                 }
-                value?;
-                at += 1;
+                bucket.value.as_ref()?;
             }
             if buckets.last().is_some_and(|last| rank_of(seed, &last.key) > rank) {
                 return None;
             }
         }
         None
-    }
-
-    /// What stands beside a place.
-    pub(super) fn beside(&self, at: usize) -> S {
-        self.beside.get(at).copied().unwrap_or_default()
     }
 
     fn seek(&self, seed: Seed, rank: u64, key: &Key) -> Place {
@@ -125,13 +113,9 @@ impl<T, S: Copy + Default> Table<T, S> {
         Place::Before(self.buckets.len())
     }
 
-    fn at_mut(&mut self, at: usize) -> Option<(&mut T, &mut S)> {
-        Some((self.buckets.get_mut(at)?.value.as_mut()?, self.beside.get_mut(at)?))
-    }
-
-    pub(super) fn get_mut(&mut self, seed: Seed, rank: u64, key: &Key) -> Option<(&mut T, &mut S)> {
+    pub(super) fn get_mut(&mut self, seed: Seed, rank: u64, key: &Key) -> Option<&mut T> {
         match self.seek(seed, rank, key) {
-            Place::Here(at) => self.at_mut(at),
+            Place::Here(at) => self.buckets.get_mut(at)?.value.as_mut(),
             Place::Before(_) => None,
         }
     }
@@ -142,41 +126,39 @@ impl<T, S: Copy + Default> Table<T, S> {
         seed: Seed,
         rank: u64,
         key: Key,
-        change: impl FnOnce(&mut T, &mut S) -> R,
-        make: impl FnOnce() -> ((T, S), R),
+        change: impl FnOnce(&mut T) -> R,
+        make: impl FnOnce() -> (T, R),
     ) -> R {
         let mut place = self.seek(seed, rank, &key);
         if let Place::Here(at) = place
-            && let Some((value, beside)) = self.at_mut(at)
+            && let Some(value) = self.buckets.get_mut(at).and_then(|bucket| bucket.value.as_mut())
         {
-            return change(value, beside);
+            return change(value);
         }
-        let ((value, beside), result) = make();
+        let (value, result) = make();
         if self.len * FULL.1 >= self.homes * FULL.0 {
-            self.resize(seed, (self.homes + self.homes / 4).max(self.first));
+            self.resize(seed, (self.homes + self.homes / 2).max(self.first));
             place = self.seek(seed, rank, &key);
         }
         let (Place::Here(at) | Place::Before(at)) = place;
-        self.insert(at, Bucket { key, value: Some(value) }, beside);
+        self.insert(at, Bucket { key, value: Some(value) });
         result
     }
 
     /// Puts a bucket at a place and pushes on what is there, up to the next free one.
-    fn insert(&mut self, at: usize, bucket: Bucket<T>, beside: S) {
+    fn insert(&mut self, at: usize, mut bucket: Bucket<T>) {
         self.len += 1;
-        let behind = self.buckets.get(at..).unwrap_or_default();
-        let free = at + behind.iter().take_while(|bucket| bucket.value.is_some()).count();
-        if free == self.buckets.len() {
-            // By themselves they would double.
-            if self.buckets.len() == self.buckets.capacity() {
-                self.buckets.reserve_exact(FIRST);
-                self.beside.reserve_exact(FIRST);
+        for place in self.buckets.iter_mut().skip(at) {
+            mem::swap(place, &mut bucket);
+            if bucket.value.is_none() {
+                return;
             }
-            self.buckets.push(Bucket::free());
-            self.beside.push(S::default());
         }
-        push_on(&mut self.buckets, at, free, bucket);
-        push_on(&mut self.beside, at, free, beside);
+        // By itself it would double.
+        if self.buckets.len() == self.buckets.capacity() {
+            self.buckets.reserve_exact(FIRST);
+        }
+        self.buckets.push(bucket);
     }
 
     /// Takes a key's value out if `condition` holds of it.
@@ -185,25 +167,24 @@ impl<T, S: Copy + Default> Table<T, S> {
         seed: Seed,
         rank: u64,
         key: &Key,
-        condition: impl FnOnce(&T, S) -> bool,
-    ) -> Option<(T, S)> {
-        let Place::Here(at) = self.seek(seed, rank, key) else { return None };
-        let beside = self.beside(at);
-        if !condition(self.buckets.get(at)?.value.as_ref()?, beside) {
+        condition: impl FnOnce(&T) -> bool,
+    ) -> Option<T> {
+        let Place::Here(mut at) = self.seek(seed, rank, key) else { return None };
+        let found = self.buckets.get_mut(at)?;
+        if !found.value.as_ref().is_some_and(condition) {
             return None;
         }
-        // What was pushed on comes back, up to one that is at home.
-        let mut end = at;
-        while let Some(next) = self.buckets.get(end + 1)
-            && next.value.is_some()
-            && self.home(rank_of(seed, &next.key)) <= end
-        {
-            end += 1;
-        }
-        let bucket = pull_back(&mut self.buckets, at, end, Bucket::free())?;
-        pull_back(&mut self.beside, at, end, S::default());
+        let bucket = mem::replace(found, Bucket::free());
         self.len -= 1;
-        Some((bucket.value?, beside))
+        // What was pushed on comes back, until one is at home.
+        while let Some(next) = self.buckets.get(at + 1)
+            && next.value.is_some()
+            && self.home(rank_of(seed, &next.key)) <= at
+        {
+            self.buckets.swap(at, at + 1);
+            at += 1;
+        }
+        bucket.value
     }
 
     /// Gives back memory if most of it is free: one pass.
@@ -216,38 +197,19 @@ impl<T, S: Copy + Default> Table<T, S> {
     /// Moves everything into a table with so many homes: one pass.
     fn resize(&mut self, seed: Seed, homes: usize) {
         self.homes = homes;
-        let room = homes + homes / 64 + FIRST / 2;
-        let (mut buckets, mut spans) = (Vec::with_capacity(room), Vec::with_capacity(room));
-        for (bucket, beside) in mem::take(&mut self.buckets).into_iter().zip(&self.beside) {
+        let mut buckets: Vec<Bucket<T>> = Vec::with_capacity(homes + homes / 64 + FIRST / 2);
+        for bucket in mem::take(&mut self.buckets) {
             if bucket.value.is_some() {
-                let home = self.home(rank_of(seed, &bucket.key)).max(buckets.len());
-                buckets.resize_with(home, Bucket::free);
+                let home = self.home(rank_of(seed, &bucket.key));
+                while buckets.len() < home {
+                    buckets.push(Bucket::free());
+                }
                 buckets.push(bucket);
-                spans.resize(home, S::default());
-                spans.push(*beside);
             }
         }
         buckets.resize_with(homes.max(buckets.len()), Bucket::free);
-        spans.resize(buckets.len(), S::default());
-        (self.buckets, self.beside) = (buckets, spans);
+        self.buckets = buckets;
     }
-}
-
-/// Puts `item` at `at`, what is there and behind it one place on; what is at `end` goes.
-fn push_on<I>(items: &mut [I], at: usize, end: usize, item: I) {
-    let items = items.get_mut(at..=end).unwrap_or_default();
-    if let Some(last) = items.last_mut() {
-        *last = item;
-        items.rotate_right(1);
-    }
-}
-
-/// The opposite: takes out what is at `at`, and puts `item` at `end`.
-fn pull_back<I>(items: &mut [I], at: usize, end: usize, item: I) -> Option<I> {
-    let items = items.get_mut(at..=end)?;
-    let taken = mem::replace(items.first_mut()?, item);
-    items.rotate_left(1);
-    Some(taken)
 }
 
 #[cfg(test)]
