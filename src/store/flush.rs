@@ -360,7 +360,7 @@ impl<V: Clone> Engine<V> {
         let mut layers: Vec<_> = made.into_iter().collect();
         let current = disk.bases();
         layers.extend(current.layers.iter().cloned());
-        let list = Bases { layers, cut: taken.cut, generation: current.generation };
+        let list = Bases::new(layers, taken.cut, current.generation);
         let result =
             disk.publish_as_holder(&mut published, list, mark, self.time.epoch(), self.len());
         match result {

@@ -222,7 +222,7 @@ impl<V: Clone> Engine<V> {
         if let Some(made) = made {
             layers.insert(at.min(layers.len()), made);
         }
-        let list = Bases { layers, cut: current.cut, generation: current.generation };
+        let list = Bases::new(layers, current.cut, current.generation);
         let mark = if synced { mark } else { published.mark };
         let result =
             disk.publish_as_holder(&mut published, list, mark, self.time.epoch(), self.len());

@@ -11,7 +11,6 @@ use crate::clock::Tick;
 use crate::error::Result;
 use crate::id::Key;
 use crate::limits::RETURNED_MAX;
-use crate::metrics::count;
 use crate::record::expiry::Life;
 use crate::store::disk::{Answer, Bases, Disk, Moment};
 use crate::store::engine::{Engine, grace};
@@ -51,6 +50,15 @@ pub(crate) enum Seen<V> {
     Raw,
 }
 
+/// What came of putting an entry where there was none.
+pub(crate) struct Placed<V> {
+    pub(crate) slot: u32,
+    /// A touch would hardly move its deadline.
+    pub(crate) settled: bool,
+    /// What a `clear` had left under this key: to be dropped after the stripe is unlocked.
+    pub(crate) left: Option<Arc<V>>,
+}
+
 thread_local! {
     static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -79,7 +87,7 @@ impl<V> Engine<V> {
         if let Some(Some(Some(value))) = found {
             return Ok(Some(value));
         }
-        self.get_unsettled(key, now, touch, found.is_none())
+        self.get_unsettled(key, now, touch, found.is_none().then_some(generation))
     }
 
     #[inline(never)]
@@ -88,7 +96,7 @@ impl<V> Engine<V> {
         key: &Key,
         now: Tick,
         touch: Touch,
-        absent: bool,
+        absent: Option<u32>,
     ) -> Result<Option<Arc<V>>> {
         let found = self.find(key, now, touch, absent);
         match &found {
@@ -99,15 +107,22 @@ impl<V> Engine<V> {
         found
     }
 
-    fn find(&self, key: &Key, now: Tick, touch: Touch, absent: bool) -> Result<Option<Arc<V>>> {
-        if absent {
-            return self.get_slow(key, now, touch);
+    /// `absent`: the map had nothing, looked at in this generation.
+    fn find(
+        &self,
+        key: &Key,
+        now: Tick,
+        touch: Touch,
+        absent: Option<u32>,
+    ) -> Result<Option<Arc<V>>> {
+        if absent.is_some() {
+            return self.get_slow(key, now, touch, absent);
         }
         let generation = self.generation();
         match self.map.read(key, |entry| self.see(key, entry, now, generation, touch)) {
             Some(Seen::Warm(value)) => Ok(Some(value)),
             Some(Seen::Gone) => Ok(None),
-            _ => self.get_slow(key, now, touch),
+            _ => self.get_slow(key, now, touch, None),
         }
     }
 
@@ -166,11 +181,19 @@ impl<V> Engine<V> {
     }
 
     #[inline(never)]
-    fn get_slow(&self, key: &Key, now: Tick, touch: Touch) -> Result<Option<Arc<V>>> {
+    fn get_slow(
+        &self,
+        key: &Key,
+        now: Tick,
+        touch: Touch,
+        mut absent: Option<u32>,
+    ) -> Result<Option<Arc<V>>> {
         let Some(disk) = &self.disk else { return Ok(None) };
         loop {
-            let generation = self.generation();
-            let seen = self.look(key, now);
+            let (generation, seen) = match absent.take() {
+                Some(generation) => (generation, Seen::Nothing),
+                None => (self.generation(), self.look(key, now)),
+            };
             let newer = match seen {
                 Seen::Warm(value) => return Ok(Some(value)),
                 Seen::Gone => return Ok(None),
@@ -181,7 +204,7 @@ impl<V> Engine<V> {
                 Seen::Nothing => None,
                 Seen::Cold(life) => Some(life),
             };
-            count(&self.counters.cold_reads);
+            self.reads.cold();
             let list = disk.bases();
             if list.generation != generation {
                 // A `clear` is between its two steps: an entry that it has ended already must not
@@ -245,7 +268,7 @@ impl<V> Engine<V> {
         drop(stripe);
         drop(left);
         if promoted {
-            count(&self.counters.promoted);
+            self.reads.promoted();
         }
     }
 
@@ -258,30 +281,29 @@ impl<V> Engine<V> {
         left: &mut Option<Arc<V>>,
     ) -> bool {
         let Cold { value, life, bytes, inherited } = cold;
-        let generation = self.generation();
-        let present = self.map.read(key, |entry| entry.is_of(generation)).unwrap_or(false);
-        if present {
-            return false;
-        }
-        let entry;
-        (entry, *left) = self.place(stripe, key, State::Warm, Some(value), life);
-        if let Some(node) = stripe.slab.get_mut(entry) {
+        let placed = self.place(stripe, key, State::Warm, Some(value), life);
+        let Some(Placed { slot, settled, left: was_left }) = placed else { return false };
+        *left = was_left;
+        if let Some(node) = stripe.slab.get_mut(slot) {
             // As new as the bases: clean, until it is written again.
             node.set_lsn(if inherited { INHERITED } else { cut });
             node.logged = life.deadline;
             node.set_bytes(bytes);
         }
         let second = self.second_for(life, life.deadline);
-        stripe.wheel.insert(&mut stripe.slab, entry, second);
+        stripe.wheel.insert(&mut stripe.slab, slot, second);
+        self.account(0, crate::store::engine::cost(State::Warm, bytes));
+        if settled {
+            return true;
+        }
         // Touched only now that everybody sees it, and with the time as it is now: a reader who
         // found it expired in the bases must not see it extended afterwards.
         let now = self.now();
         self.map.read(key, |entry| entry.lives(now) && entry.touch(now) != Touched::Ended);
-        self.account(0, crate::store::engine::cost(State::Warm, bytes));
         true
     }
 
-    /// A new entry where there is none of this generation. Returns its slot.
+    /// A new entry where there is none of this generation; `None` if there is one.
     pub(crate) fn place(
         &self,
         stripe: &mut Stripe,
@@ -289,18 +311,28 @@ impl<V> Engine<V> {
         state: State,
         value: Option<Arc<V>>,
         life: Life,
-    ) -> (u32, Option<Arc<V>>) {
-        let slot = stripe.slab.insert(*key);
-        let generation = self.generation();
-        let value = Cell::new(value);
-        let make = || Entry::new(state, value.take(), life, slot, generation);
-        // What a `clear` has left under this key goes when the stripe is unlocked at the latest.
-        let left = self.map.upsert(
+    ) -> Option<Placed<V>> {
+        let (now, generation) = (self.now(), self.generation());
+        let parts = Cell::new(Some((value, &mut stripe.slab)));
+        let make = || {
+            let (value, slab) = parts.take()?;
+            let slot = slab.insert(*key);
+            let entry = Entry::new(state, value, life, slot, generation);
+            let settled = entry.is_settled(now);
+            Some((entry, Placed { slot, settled, left: None }))
+        };
+        self.map.upsert(
             *key,
-            |entry| std::mem::replace(entry, make()).value().cloned(),
-            || (make(), None),
-        );
-        (slot, left)
+            |entry| {
+                let (new, placed) = (!entry.is_of(generation)).then(make)??;
+                let left = std::mem::replace(entry, new).value().cloned();
+                Some(Placed { left, ..placed })
+            },
+            || match make() {
+                Some((entry, placed)) => (entry, Some(placed)),
+                None => unreachable!("an entry is made once"),
+            },
+        )
     }
 
     /// Gives an entry that lives, and is still in `from`, its decoded value.
