@@ -235,6 +235,11 @@ impl Disk {
         since + self.bytes_replayed.load(Ordering::Relaxed)
     }
 
+    /// Whether a flush that takes its time would have writers wait for it before long.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.log_bytes() > self.flush_bytes.saturating_mul(FLUSH_BACKLOG_FACTOR / 2)
+    }
+
     /// Whether the log has outgrown what a flush can be expected to catch up with.
     pub(crate) fn is_behind(&self) -> bool {
         self.log_bytes() > self.flush_bytes.saturating_mul(FLUSH_BACKLOG_FACTOR)

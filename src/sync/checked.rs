@@ -24,7 +24,6 @@ pub(crate) mod thread {
     use std::time::Duration;
 
     use super::checker;
-    #[cfg(feature = "session")]
     pub(crate) use checker::thread::yield_now;
     pub(crate) use checker::thread::{Builder, JoinHandle, current};
 
