@@ -8,11 +8,13 @@ use serde::Serialize;
 /// Slots that the counters of reads are spread over, so that readers share no cache line.
 const SLOTS: usize = 32;
 
-/// Counters that every read bumps.
+/// Counters that every read bumps, or every cold one.
 #[derive(Default)]
 #[repr(align(128))]
 struct Slot {
     begun: AtomicU64,
+    cold: AtomicU64,
+    promoted: AtomicU64,
     misses: AtomicU64,
     failures: AtomicU64,
 }
@@ -30,15 +32,22 @@ thread_local! {
 
 static NEXT_SLOT: AtomicUsize = AtomicUsize::new(0);
 
+/// A number below 32 for this thread, given out in turn: for things that are kept several times so
+/// that threads do not meet.
+#[inline]
+pub(crate) fn number_of_thread() -> usize {
+    let mut index = SLOT.get();
+    if index == usize::MAX {
+        index = NEXT_SLOT.fetch_add(1, Ordering::Relaxed) % SLOTS;
+        SLOT.set(index);
+    }
+    index
+}
+
 impl Reads {
     #[inline]
     fn slot(&self) -> Option<&Slot> {
-        let mut index = SLOT.get();
-        if index == usize::MAX {
-            index = NEXT_SLOT.fetch_add(1, Ordering::Relaxed) % SLOTS;
-            SLOT.set(index);
-        }
-        self.0.get(index)
+        self.0.get(number_of_thread())
     }
 
     #[inline]
@@ -66,6 +75,24 @@ impl Reads {
         self.add(|slot| &slot.failures);
     }
 
+    /// It goes to the bases.
+    pub(crate) fn cold(&self) {
+        self.add(|slot| &slot.cold);
+    }
+
+    /// It has brought a session into memory.
+    pub(crate) fn promoted(&self) {
+        self.add(|slot| &slot.promoted);
+    }
+
+    pub(crate) fn cold_reads(&self) -> u64 {
+        self.sum(|slot| &slot.cold)
+    }
+
+    pub(crate) fn promotions(&self) -> u64 {
+        self.sum(|slot| &slot.promoted)
+    }
+
     pub(crate) fn hits(&self) -> u64 {
         let others = self.misses() + self.sum(|slot| &slot.failures);
         self.sum(|slot| &slot.begun).saturating_sub(others)
@@ -86,8 +113,6 @@ pub(crate) type Counter = AtomicU64;
 /// Counters of what happens more rarely.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) cold_reads: AtomicU64,
-    pub(crate) promoted: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) evicted: AtomicU64,
     pub(crate) touches_logged: AtomicU64,
@@ -118,9 +143,9 @@ pub struct Stats {
     pub hits: u64,
     /// Reads that found none.
     pub misses: u64,
-    /// Reads that went to the bases.
+    /// Reads that went to the bases. Two threads may lose a count between them.
     pub cold_reads: u64,
-    /// Cold sessions that were brought into memory.
+    /// Cold sessions that were brought into memory; the same holds.
     pub promoted: u64,
     /// Sessions that the timer wheel found expired.
     pub expired: u64,

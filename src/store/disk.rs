@@ -21,8 +21,9 @@ use crate::log::segment::Encoding;
 use crate::metrics::RecoveryStats;
 use crate::record::expiry::Life;
 use crate::store::engine::grace;
+use crate::store::lists::Lists;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{Mutex, Receiver, RwLock, Sender, bounded};
+use crate::sync::{Mutex, Receiver, Sender, bounded};
 
 /// A base of this store.
 pub(crate) struct Layer {
@@ -34,10 +35,19 @@ pub(crate) struct Layer {
 
 /// The bases, newest first, the LSN up to which they speak, and the generation of entries that
 /// they lie under: a `clear` makes a list of its own.
+#[derive(Clone)]
 pub(crate) struct Bases {
     pub(crate) layers: Vec<Arc<Layer>>,
     pub(crate) cut: u64,
     pub(crate) generation: u32,
+    /// Tells lists apart; given when the list is made the one that counts.
+    pub(crate) number: u64,
+}
+
+impl Bases {
+    pub(crate) fn new(layers: Vec<Arc<Layer>>, cut: u64, generation: u32) -> Self {
+        Bases { layers, cut, generation, number: 0 }
+    }
 }
 
 /// What the bases say of a key.
@@ -66,7 +76,7 @@ pub(crate) struct Disk {
     pub(crate) mapped: bool,
     pub(crate) flush_bytes: u64,
     pub(crate) merge_rate: u64,
-    bases: RwLock<Arc<Bases>>,
+    bases: Lists,
     cut: AtomicU64,
     /// Log bytes that had been appended at the cut.
     pub(crate) bytes_at_cut: AtomicU64,
@@ -138,7 +148,7 @@ impl Disk {
     pub(crate) fn new(parts: Parts) -> Self {
         Disk {
             cut: AtomicU64::new(parts.bases.cut),
-            bases: RwLock::new(Arc::new(parts.bases)),
+            bases: Lists::new(parts.bases),
             bytes_at_cut: AtomicU64::new(0),
             bytes_replayed: AtomicU64::new(parts.recovery.bytes),
             floor: AtomicU64::new(parts.floor),
@@ -197,27 +207,25 @@ impl Disk {
 
     /// The list of bases as it is now. Read it after the map has missed, never before.
     pub(crate) fn bases(&self) -> Arc<Bases> {
-        self.bases.read().clone()
+        self.bases.get()
     }
 
     /// Whether `list` is the one that counts.
     pub(crate) fn is_current(&self, list: &Arc<Bases>) -> bool {
-        Arc::ptr_eq(&self.bases.read(), list)
+        self.bases.is_current(list)
     }
 
     /// Makes `list` the one that counts.
     pub(crate) fn swap(&self, list: Bases) {
         let cut = list.cut;
-        let old = std::mem::replace(&mut *self.bases.write(), Arc::new(list));
+        self.bases.swap(list);
         self.cut.store(cut, Ordering::Release);
-        // The last reference may unmap files: not under the lock.
-        drop(old);
     }
 
     /// What the bases say ends with `lsn`, and so does everything of an earlier generation.
     pub(crate) fn forget_bases(&self, lsn: u64, generation: u32) {
         self.floor.store(lsn, Ordering::Release);
-        self.swap(Bases { layers: Vec::new(), cut: self.cut(), generation });
+        self.swap(Bases::new(Vec::new(), self.cut(), generation));
     }
 
     /// Log bytes that a crash now would have to replay.
@@ -225,6 +233,11 @@ impl Disk {
         let appended = self.log.appended_bytes();
         let since = appended.saturating_sub(self.bytes_at_cut.load(Ordering::Relaxed));
         since + self.bytes_replayed.load(Ordering::Relaxed)
+    }
+
+    /// Whether a flush that takes its time would have writers wait for it before long.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.log_bytes() > self.flush_bytes.saturating_mul(FLUSH_BACKLOG_FACTOR / 2)
     }
 
     /// Whether the log has outgrown what a flush can be expected to catch up with.

@@ -24,9 +24,13 @@ use crate::store::engine::Engine;
 use crate::store::map::State;
 use crate::store::read::with_bytes;
 use crate::store::stripe::RawValue;
+use crate::sync::thread;
 
 /// Entries that are given up in one hold of a stripe.
 const STEP: usize = 64;
+/// Records after which a flush lets others have the processor. A thread that wakes up for a
+/// visitor would else wait until the scheduler's slice is over, some milliseconds.
+const YIELD_RECORDS: u64 = 256;
 
 /// What a flush takes.
 struct Taken<V> {
@@ -279,6 +283,9 @@ impl<V: Clone> Engine<V> {
         hash: u64,
         held: &Held<V>,
     ) -> Result<()> {
+        if builder.records().is_multiple_of(YIELD_RECORDS) && !disk.is_pressed() {
+            thread::yield_now();
+        }
         let Held { key, life, content } = held;
         let lsn = disk.log.appended();
         let (key, life) = (*key, *life);
@@ -360,7 +367,7 @@ impl<V: Clone> Engine<V> {
         let mut layers: Vec<_> = made.into_iter().collect();
         let current = disk.bases();
         layers.extend(current.layers.iter().cloned());
-        let list = Bases { layers, cut: taken.cut, generation: current.generation };
+        let list = Bases::new(layers, taken.cut, current.generation);
         let result =
             disk.publish_as_holder(&mut published, list, mark, self.time.epoch(), self.len());
         match result {
@@ -378,6 +385,7 @@ impl<V: Clone> Engine<V> {
     fn settle_flushed(&self, flushed: &Flushed, cut: u64) {
         let generation = self.generation();
         for (index, keys) in flushed.iter().enumerate() {
+            thread::yield_now();
             for keys in keys.chunks(STEP) {
                 let mut stripe = self.stripes.at(index).lock();
                 for (key, deadline) in keys {

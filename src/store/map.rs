@@ -151,6 +151,10 @@ pub(crate) struct View<'a, V> {
 }
 
 impl<'a, V> View<'a, V> {
+    pub(crate) fn is_settled(&self, now: Tick) -> bool {
+        self.hot.is_settled(now)
+    }
+
     pub(crate) fn slot(&self) -> u32 {
         self.hot.slot()
     }

@@ -13,6 +13,7 @@ use crate::store::disk::{Bases, Disk, Layer, Moment};
 use crate::store::engine::Engine;
 use crate::store::map::State;
 use crate::store::stripe::RawValue;
+use crate::sync::thread;
 
 /// Which bases to merge: this many of the list, from this place on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,11 +157,13 @@ impl<V: Clone> Engine<V> {
             if disk.floor() != floor || self.closed.load(std::sync::atomic::Ordering::Acquire) {
                 return Err(Error::closed());
             }
+            // A thread that wakes up for a visitor would else wait for the end of this one's slice.
+            thread::yield_now();
             if paced && disk.merge_rate > 0 {
                 let due = written.saturating_mul(1000) / disk.merge_rate;
                 let spent = clock.boot_ms().saturating_sub(began);
                 let ahead = due.saturating_sub(spent).min(100);
-                crate::sync::thread::sleep(std::time::Duration::from_millis(ahead));
+                thread::sleep(std::time::Duration::from_millis(ahead));
             }
             Ok(())
         };
@@ -222,7 +225,7 @@ impl<V: Clone> Engine<V> {
         if let Some(made) = made {
             layers.insert(at.min(layers.len()), made);
         }
-        let list = Bases { layers, cut: current.cut, generation: current.generation };
+        let list = Bases::new(layers, current.cut, current.generation);
         let mark = if synced { mark } else { published.mark };
         let result =
             disk.publish_as_holder(&mut published, list, mark, self.time.epoch(), self.len());

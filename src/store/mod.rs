@@ -14,6 +14,7 @@ mod futures;
 mod group;
 mod iter;
 mod keeper;
+mod lists;
 mod map;
 mod merge;
 mod offload;

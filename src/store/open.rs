@@ -217,7 +217,7 @@ impl<V: Clone + Send + Sync> Opening<V> {
             mapped: self.mapped,
             flush_bytes: self.flush_bytes,
             merge_rate: self.merge_rate,
-            bases: Bases { layers, cut, generation: 0 },
+            bases: Bases::new(layers, cut, 0),
             floor: 0,
             published,
             recovery: report,

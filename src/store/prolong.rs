@@ -12,7 +12,7 @@ use crate::id::Key;
 use crate::store::current::Current;
 use crate::store::engine::{Engine, cost};
 use crate::store::map::State;
-use crate::store::read::INHERITED;
+use crate::store::read::{INHERITED, Placed};
 use crate::store::stripe::Stripe;
 
 impl<V> Engine<V> {
@@ -52,8 +52,9 @@ impl<V> Engine<V> {
         left: &mut Option<Arc<V>>,
     ) {
         let life = current.life;
-        let slot;
-        (slot, *left) = self.place(stripe, key, State::Cold, None, life);
+        let placed = self.place(stripe, key, State::Cold, None, life);
+        let Some(Placed { slot, left: was_left, .. }) = placed else { return };
+        *left = was_left;
         if let Some(node) = stripe.slab.get_mut(slot) {
             node.set_lsn(INHERITED);
             node.logged = life.deadline;

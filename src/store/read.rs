@@ -11,7 +11,6 @@ use crate::clock::Tick;
 use crate::error::Result;
 use crate::id::Key;
 use crate::limits::RETURNED_MAX;
-use crate::metrics::count;
 use crate::record::expiry::Life;
 use crate::store::disk::{Answer, Bases, Disk, Moment};
 use crate::store::engine::{Engine, grace};
@@ -49,6 +48,15 @@ pub(crate) enum Seen<V> {
     Cold(Life),
     /// In the stripe, not decoded.
     Raw,
+}
+
+/// What came of putting an entry where there was none.
+pub(crate) struct Placed<V> {
+    pub(crate) slot: u32,
+    /// A touch would hardly move its deadline.
+    pub(crate) settled: bool,
+    /// What a `clear` had left under this key: to be dropped after the stripe is unlocked.
+    pub(crate) left: Option<Arc<V>>,
 }
 
 thread_local! {
@@ -100,6 +108,7 @@ impl<V> Engine<V> {
         found
     }
 
+    /// `absent`: the map had nothing, looked at in this generation.
     fn find(
         &self,
         key: &Key,
@@ -197,7 +206,7 @@ impl<V> Engine<V> {
                 Seen::Nothing => None,
                 Seen::Cold(life) => Some(life),
             };
-            count(&self.counters.cold_reads);
+            self.reads.cold();
             let list = disk.bases();
             if list.generation != generation {
                 // A `clear` is between its two steps: an entry that it has ended already must not
@@ -261,7 +270,7 @@ impl<V> Engine<V> {
         drop(stripe);
         drop(left);
         if promoted {
-            count(&self.counters.promoted);
+            self.reads.promoted();
         }
     }
 
@@ -274,30 +283,29 @@ impl<V> Engine<V> {
         left: &mut Option<Arc<V>>,
     ) -> bool {
         let Cold { value, life, bytes, inherited } = cold;
-        let generation = self.generation();
-        let present = self.map.read(key, |entry| entry.is_of(generation)).unwrap_or(false);
-        if present {
-            return false;
-        }
-        let entry;
-        (entry, *left) = self.place(stripe, key, State::Warm, Some(value), life);
-        if let Some(node) = stripe.slab.get_mut(entry) {
+        let placed = self.place(stripe, key, State::Warm, Some(value), life);
+        let Some(Placed { slot, settled, left: was_left }) = placed else { return false };
+        *left = was_left;
+        if let Some(node) = stripe.slab.get_mut(slot) {
             // As new as the bases: clean, until it is written again.
             node.set_lsn(if inherited { INHERITED } else { cut });
             node.logged = life.deadline;
             node.set_bytes(bytes);
         }
         let second = self.second_for(life, life.deadline);
-        stripe.wheel.insert(&mut stripe.slab, entry, second);
+        stripe.wheel.insert(&mut stripe.slab, slot, second);
+        self.account(0, crate::store::engine::cost(State::Warm, bytes));
+        if settled {
+            return true;
+        }
         // Touched only now that everybody sees it, and with the time as it is now: a reader who
         // found it expired in the bases must not see it extended afterwards.
         let now = self.now();
         self.map.read(key, |entry| entry.lives(now) && entry.touch(now) != Touched::Ended);
-        self.account(0, crate::store::engine::cost(State::Warm, bytes));
         true
     }
 
-    /// A new entry where there is none of this generation. Returns its slot.
+    /// A new entry where there is none of this generation; `None` if there is one.
     pub(crate) fn place(
         &self,
         stripe: &mut Stripe,
@@ -305,18 +313,27 @@ impl<V> Engine<V> {
         state: State,
         value: Option<Arc<V>>,
         life: Life,
-    ) -> (u32, Option<Arc<V>>) {
-        let slot = stripe.slab.insert(*key);
-        let generation = self.generation();
-        let value = Cell::new(value);
-        let make = || Entry::new(state, value.take(), life, slot, generation);
-        // What a `clear` has left under this key goes when the stripe is unlocked at the latest.
-        let left = self.map.upsert(
+    ) -> Option<Placed<V>> {
+        let (now, generation) = (self.now(), self.generation());
+        let parts = Cell::new(Some((value, &mut stripe.slab)));
+        let make = || {
+            let (value, slab) = parts.take()?;
+            let slot = slab.insert(*key);
+            let entry = Entry::new(state, value, life, slot, generation);
+            let settled = entry.view().is_settled(now);
+            Some((entry, Placed { slot, settled, left: None }))
+        };
+        self.map.upsert(
             *key,
-            |mut entry| entry.replace(make()).into_value(),
-            || (make(), None),
-        );
-        (slot, left)
+            |mut entry| {
+                let (new, placed) = (!entry.view().is_of(generation)).then(make)??;
+                Some(Placed { left: entry.replace(new).into_value(), ..placed })
+            },
+            || match make() {
+                Some((entry, placed)) => (entry, Some(placed)),
+                None => unreachable!("an entry is made once"),
+            },
+        )
     }
 
     /// Gives an entry that lives, and is still in `from`, its decoded value.

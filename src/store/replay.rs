@@ -75,9 +75,9 @@ impl<V: Clone + Send + Sync> Engine<V> {
             Op::Terms(key, terms) => (key, New::Cold, life_of(terms), 0),
             Op::Clear | Op::Mark(_) => return,
         };
+        let was_cold = matches!(new, New::Gone);
+        let mut change = Change { key, new, life, bytes, was_cold, later: false };
         let mut stripe = self.stripes.of(self.hash(&key)).lock();
-        let mut change = Change { key, new, life, bytes, was_cold: false, later: false };
-        change.was_cold = matches!(change.new, New::Gone);
         if matches!(change.new, New::Cold) && !self.keep_value(&mut stripe, &mut change) {
             return;
         }
