@@ -20,7 +20,7 @@ use crate::log::manifest::{BaseEntry, Manifest, PublishError, STILL_RUNNING};
 use crate::log::segment::Encoding;
 use crate::metrics::RecoveryStats;
 use crate::record::expiry::Life;
-use crate::store::engine::grace;
+use crate::store::apply::grace;
 use crate::store::lists::Lists;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, Receiver, Sender, bounded};

@@ -4,6 +4,7 @@
 //! `disk` what is below; `read`, `write`, `group` the verbs, each in a file.
 
 mod admit;
+mod apply;
 mod builder;
 mod current;
 pub(crate) mod disk;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::clock::Tick;
 use crate::id::Key;
+use crate::store::apply::cost;
 use crate::store::current::Current;
-use crate::store::engine::{Engine, cost};
+use crate::store::engine::Engine;
 use crate::store::map::State;
 use crate::store::read::{INHERITED, Placed};
 use crate::store::stripe::Stripe;

@@ -12,8 +12,9 @@ use crate::error::Result;
 use crate::id::Key;
 use crate::limits::RETURNED_MAX;
 use crate::record::expiry::Life;
+use crate::store::apply::grace;
 use crate::store::disk::{Answer, Bases, Disk, Moment};
-use crate::store::engine::{Engine, grace};
+use crate::store::engine::Engine;
 use crate::store::map::{Entry, State, Touched, View};
 use crate::store::stripe::Stripe;
 use crate::sync::thread_local;
@@ -294,7 +295,7 @@ impl<V> Engine<V> {
         }
         let second = self.second_for(life, life.deadline);
         stripe.wheel.insert(&mut stripe.slab, slot, second);
-        self.account(0, crate::store::engine::cost(State::Warm, bytes));
+        self.account(0, crate::store::apply::cost(State::Warm, bytes));
         if settled {
             return true;
         }
@@ -355,9 +356,9 @@ impl<V> Engine<V> {
         });
         let Some(Some((_, slot))) = warmed else { return false };
         if let Some(node) = stripe.slab.get_mut(slot) {
-            let old = crate::store::engine::cost(from, node.bytes());
+            let old = crate::store::apply::cost(from, node.bytes());
             node.set_bytes(bytes);
-            self.account(old, crate::store::engine::cost(State::Warm, bytes));
+            self.account(old, crate::store::apply::cost(State::Warm, bytes));
         }
         stripe.raw.remove(slot);
         true
