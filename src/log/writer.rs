@@ -285,7 +285,8 @@ impl Log {
         writer.seal();
         let mut unsynced = self.unsynced.lock();
         unsynced.files.push(segment.file.clone());
-        (unsynced.names, unsynced.carried) = (true, false);
+        unsynced.names = true;
+        unsynced.carried = false;
         drop(unsynced);
         writer.position.lsn = next - 1;
         writer.carry = Vec::new();
