@@ -147,11 +147,14 @@ struct Buffer {
 struct Unsynced {
     files: Vec<Arc<dyn File>>,
     names: bool,
+    /// Frames of an earlier run are not in a segment of this one yet, and no sync covers them.
+    carried: bool,
 }
 
 impl Log {
     pub(crate) fn new(setup: Setup) -> Self {
         let durable = setup.position.lsn;
+        let unsynced = Unsynced { carried: !setup.carry.is_empty(), ..Unsynced::default() };
         Log {
             front: Front {
                 buffer: Mutex::new(Buffer { last_lsn: setup.last_lsn, ..Buffer::default() }),
@@ -163,7 +166,7 @@ impl Log {
             durable: AtomicU64::new(durable),
             writer: Mutex::new(Writer::new(setup.position, setup.carry, setup.segments)),
             syncer: Mutex::new(()),
-            unsynced: Mutex::default(),
+            unsynced: Mutex::new(unsynced),
             writing: AtomicBool::new(false),
             syncing: AtomicBool::new(false),
             company: AtomicBool::new(false),

@@ -287,6 +287,7 @@ impl Log {
         let mut unsynced = self.unsynced.lock();
         unsynced.files.push(segment.file.clone());
         unsynced.names = true;
+        unsynced.carried = false;
         drop(unsynced);
         writer.position.lsn = next - 1;
         writer.carry = Vec::new();
@@ -384,7 +385,11 @@ impl Log {
         if target <= self.durable() {
             return;
         }
-        let Unsynced { files, names } = self.unsynced_now();
+        let Unsynced { files, names, carried } = self.unsynced_now();
+        if carried {
+            // The disk is full, and they lie where a kill has left them.
+            return;
+        }
         let synced = files.iter().try_for_each(|file| file.sync());
         let synced = synced.and_then(|()| if names { self.fs.sync_dir() } else { Ok(()) });
         match synced {
@@ -403,7 +408,8 @@ impl Log {
         let mut unsynced = self.unsynced.lock();
         let last = unsynced.files.last().cloned();
         let files = std::mem::replace(&mut unsynced.files, last.into_iter().collect());
-        Unsynced { files, names: std::mem::take(&mut unsynced.names) }
+        let names = std::mem::take(&mut unsynced.names);
+        Unsynced { files, names, carried: unsynced.carried }
     }
 
     /// Closes the current segment, so that it can go once a base covers it.

@@ -123,6 +123,26 @@ fn what_a_killed_process_left_unsynced_is_made_durable_first() {
     cut_now(&killed.fs, |left, when| assert_eq!(there(left, 0..9), [0, 1, 2, 3, 4, 5], "{when}"));
 }
 
+/// They are in no segment of this run until there is room for one, so no sync covers them.
+#[test]
+fn what_a_killed_process_left_unsynced_is_not_durable_while_the_disk_is_full() {
+    let stage = Stage::new();
+    let store = opened(&stage);
+    for number in 0..5 {
+        store.insert(key(number), text(300)).unwrap();
+    }
+    let killed = Stage::on(stage.fs.kill());
+    let store = opened(&killed);
+    killed.fs.set_capacity(Some(0));
+    for _ in 0..2 {
+        assert!(store.sync().is_err_and(|error| error.is_disk_full()));
+        assert_eq!(store.stats().disk.unwrap().lsn_durable, 0);
+    }
+    killed.fs.set_capacity(None);
+    store.at(Durability::Power).insert(key(5), text(300)).unwrap();
+    cut_now(&killed.fs, |left, when| assert_eq!(there(left, 0..9), [0, 1, 2, 3, 4, 5], "{when}"));
+}
+
 /// The last sync before a kill has left no frame behind it that says so.
 #[test]
 fn what_was_on_disk_when_a_process_was_killed_stays_there_while_it_is_copied() {
