@@ -92,6 +92,14 @@ impl Clock for SystemClock {
     }
 }
 
+/// Processor time that this thread has used, in milliseconds: what it did, not what it waited for.
+pub(crate) fn thread_busy_ms() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds * 1000 + nanos / 1_000_000
+}
+
 /// How long something takes, in nanoseconds; for measurements, and for nothing that a store does.
 #[cfg(feature = "cli")]
 #[derive(Clone, Copy, Debug)]

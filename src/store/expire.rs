@@ -65,12 +65,13 @@ impl<V> Engine<V> {
             Some(disk) => {
                 // Whoever asks later waits for what this rests on. For an idle deadline that is
                 // not in the log: an opening would grant it more time.
-                let fixed = self.map.read(&key, |entry| entry.life().idle == 0) == Some(true);
-                let unknown = fixed
-                    && lsn <= disk.log.durable()
-                    && disk.bases().layers.is_empty()
-                    && !disk.flushing.load(Ordering::Acquire);
-                lsn <= disk.cut() || unknown
+                let is_fixed = || self.map.read(&key, |entry| entry.life().idle == 0) == Some(true);
+                let is_unknown = || {
+                    lsn <= disk.log.durable()
+                        && disk.bases().layers.is_empty()
+                        && !disk.flushing.load(Ordering::Acquire)
+                };
+                lsn <= disk.cut() || is_fixed() && is_unknown()
             }
         };
         let over = |entry: View<'_, V>| entry.life().is_over(now);

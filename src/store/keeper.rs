@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Listener;
+use crate::clock::{Listener, thread_busy_ms};
 use crate::error::Result;
 use crate::limits::{CLOCK_MARK_MS, KEEPER_PERIOD_MS};
 use crate::log::frame::{Group, Op};
@@ -19,7 +19,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::{self, Builder, JoinHandle};
 use crate::sync::{Mutex, Receiver, Sender, bounded};
 
-/// Of every period, the wheels may take a quarter.
+/// Of every period, the wheels may take a quarter, of one processor.
 const WHEEL_MS: u64 = KEEPER_PERIOD_MS / 4;
 /// Milliseconds after which a failed flush or merge is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -112,22 +112,26 @@ enum Job {
 }
 
 fn time_loop<V: Clone>(engine: &Engine<V>, stopped: &Receiver<()>) {
-    let period = Duration::from_millis(KEEPER_PERIOD_MS);
-    let mut turn = 0;
-    while stopped.recv_timeout(period).is_err_and(|error| error.is_timeout()) {
-        turn += 1;
+    let clock = engine.time.clock();
+    let (mut turn, mut began) = (0, clock.boot_ms());
+    loop {
+        let passed = clock.boot_ms().saturating_sub(began);
+        let rest = Duration::from_millis(KEEPER_PERIOD_MS.saturating_sub(passed));
+        if !stopped.recv_timeout(rest).is_err_and(|error| error.is_timeout()) {
+            return;
+        }
+        (turn, began) = (turn + 1, clock.boot_ms());
         // Users' code may panic; time must not stand still for it.
         let _ = catch_unwind(AssertUnwindSafe(|| time_round(engine, turn)));
     }
 }
 
 fn time_round<V: Clone>(engine: &Engine<V>, turn: u64) {
+    let began = thread_busy_ms();
     engine.shrink_one(turn);
     engine.time.advance();
     engine.tell_who_waits();
-    let clock = engine.time.clock();
-    let began = clock.boot_ms();
-    let complete = engine.turn(|| clock.boot_ms().saturating_sub(began) > WHEEL_MS);
+    let complete = engine.turn(|| thread_busy_ms().saturating_sub(began) >= WHEEL_MS);
     engine.log_returned();
     engine.sweep(1 << 16);
     if complete {

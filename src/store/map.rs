@@ -176,6 +176,7 @@ impl<'a, V> View<'a, V> {
         self.hot.value.as_ref()
     }
 
+    #[inline]
     pub(crate) fn life(&self) -> Life {
         self.span.life(self.hot.due.load(Ordering::Relaxed))
     }

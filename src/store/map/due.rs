@@ -24,6 +24,7 @@ pub(super) struct Spans(Vec<Span>);
 
 impl Spans {
     /// The span at a slot; an entry that a `clear` has ended may find another's there, or none.
+    #[inline]
     pub(super) fn of(&self, slot: u32) -> Span {
         self.0.get(slot as usize).copied().unwrap_or_default()
     }
@@ -71,6 +72,7 @@ impl Span {
 
     /// The word of another deadline of this span. It must not lie less than the idle time after
     /// the epoch, unless it is [`DEAD`].
+    #[inline]
     pub(super) fn due(self, deadline: Tick) -> Tick {
         let least = least_move(self.idle);
         if deadline == DEAD || self.idle == 0 || self.cap.saturating_sub(deadline) < least {
@@ -80,6 +82,7 @@ impl Span {
     }
 
     /// The life that a word is of.
+    #[inline]
     pub(super) fn life(self, due: Tick) -> Life {
         let Span { cap, idle } = self;
         let slides = due != DEAD && idle > 0 && due <= cap.saturating_sub(idle);

@@ -74,6 +74,7 @@ impl<V> Map<V> {
     }
 
     /// The same of the whole entry.
+    #[inline]
     pub(crate) fn read<R>(&self, key: &Key, look: impl FnOnce(View<'_, V>) -> R) -> Option<R> {
         let hash = self.seed.hash(key);
         let part = self.shard(hash).read();
