@@ -108,8 +108,9 @@ impl Sessions {
         Ok(there.then_some(session))
     }
 
-    /// Counts the sessions that live, by looking at every record. What is damaged is not among
-    /// them, and counts as a [failure](SessionCounts::failed); [`list`](Self::list) tells of it.
+    /// Counts the sessions that live, by looking at every record, one after the other: of those
+    /// that begin or end meanwhile any may be counted. What is damaged is not among them, and
+    /// counts as a [failure](SessionCounts::failed); [`list`](Self::list) tells of it.
     ///
     /// # Errors
     /// `is_closed`; those of the file system.

@@ -140,7 +140,8 @@ fn a_cold_entry_that_was_touched_amid_a_flush_stays() {
     stage.before(Call::Rename, "base.", move || {
         by_hand.advance(20 * SECOND);
         // With its stripe locked a reader moves the deadline, and brings nothing into memory.
-        let others: Vec<_> = (100..300).map(key).collect();
+        // So many that one of them is of its stripe.
+        let others: Vec<_> = (100..1100).map(key).collect();
         other
             .transact(&others, |_| {
                 std::thread::scope(|scope| {

@@ -233,7 +233,6 @@ fn an_owner_never_has_more_sessions_than_allowed_under_concurrent_logins() {
             scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
                     assert!(sessions.list_of("ada").unwrap().len() <= 3);
-                    assert!(sessions.count().unwrap() <= 4, "one more than is listed is moving");
                 }
             });
             let ids = threads(8, |_| {
