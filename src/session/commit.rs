@@ -126,8 +126,9 @@ impl Session {
             self.carry_out(plan).await?;
             let state = self.state();
             let waits = state.is_being_written();
-            // What a clone had taken, and could not save, is for this one to save.
-            if !waits && state.put_back == put_back {
+            // What a clone had taken, and could not save, is for this one to save. Where that is
+            // nothing, what was put back is what only time had asked to be saved.
+            if !waits && (state.put_back == put_back || !state.is_to_be_saved()) {
                 return Ok(());
             }
             drop(state);

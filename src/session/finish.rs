@@ -27,6 +27,8 @@ pub(crate) enum CookieWish {
 /// What is left of a request's end.
 pub(crate) enum Rest {
     Plan(Plan),
+    /// What clones are just saving, or could not save.
+    Clones,
     /// It is done, or has failed; what it did is still to be waited for.
     Done(Result<()>),
 }
@@ -74,6 +76,9 @@ impl Session {
             .map_err(|error| Rest::Done(Err(error)))?;
         let (wait, waits) = {
             let state = self.state();
+            if save && state.is_left_to_clones() {
+                return Err(Rest::Clones);
+            }
             (state.wait, state.waits)
         };
         match wait {
@@ -104,7 +109,11 @@ impl Session {
     /// Does the rest, and waits for everything that was done.
     pub(crate) async fn finish(&self, rest: Rest) -> Finished {
         let done = match rest {
-            Rest::Plan(plan) => self.carry_out(plan).await,
+            Rest::Plan(plan) => match self.carry_out(plan).await {
+                Ok(()) if self.state().is_left_to_clones() => self.commit(Wish::default()).await,
+                done => done,
+            },
+            Rest::Clones => self.commit(Wish::default()).await,
             Rest::Done(done) => done,
         };
         // What has ended has ended, whatever else went wrong: that is waited for in any case.

@@ -247,9 +247,20 @@ impl State {
         self.saving -= u32::from(shown.saves);
     }
 
+    /// Whether there is something that the request wants to be saved.
+    pub(crate) fn is_to_be_saved(&self) -> bool {
+        self.dirty || self.turn.is_some()
+    }
+
     /// Whether a clone is just writing what it has taken, which may be put back.
     pub(crate) fn is_being_written(&self) -> bool {
         self.saving + self.moving > 0
+    }
+
+    /// Whether, after a save, clones are still to save something, or have failed to.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_left_to_clones(&self) -> bool {
+        self.is_being_written() || self.is_to_be_saved()
     }
 
     /// Whether something may still be set.
