@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::clock::Tick;
+use crate::clock::{DEAD, Tick};
 use crate::error::Result;
 use crate::id::Key;
 use crate::limits::RETURNED_MAX;
@@ -299,14 +299,14 @@ impl<V> Engine<V> {
         if settled {
             return true;
         }
-        // Touched only now that everybody sees it, and with the time as it is now: a reader who
-        // found it expired in the bases must not see it extended afterwards.
+        // Touched only now that everybody sees it, and with the time as it is now.
         let now = self.now();
         self.map.read(key, |entry| entry.lives(now) && entry.touch(now) != Touched::Ended);
         true
     }
 
-    /// A new entry where there is none of this generation; `None` if there is one.
+    /// A new entry where there is none of this generation; `None` if there is one. What is over by
+    /// now has ended.
     pub(crate) fn place(
         &self,
         stripe: &mut Stripe,
@@ -315,11 +315,16 @@ impl<V> Engine<V> {
         value: Option<Arc<V>>,
         life: Life,
     ) -> Option<Placed<V>> {
-        let (now, generation) = (self.now(), self.generation());
+        let generation = self.generation();
         let parts = Cell::new(Some((value, &mut stripe.slab)));
         let make = || {
             let (value, slab) = parts.take()?;
             let slot = slab.insert(*key);
+            // Read under the map's lock: a reader who found nothing here had read the time before
+            // that, and what it finds expired in the bases is expired here too.
+            let now = self.now();
+            let ended = life.is_over(now) && !self.time.is_suspect();
+            let life = if ended { Life { deadline: DEAD, ..life } } else { life };
             let entry = Entry::new(state, value, life, slot, generation);
             let settled = entry.view().is_settled(now);
             Some((entry, Placed { slot, settled, left: None }))
@@ -391,5 +396,24 @@ impl<V> Engine<V> {
         })??;
         let lsn = stripe.slab.get(slot)?.lsn();
         Some((stripe.raw.get(slot)?.clone(), lsn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn what_is_over_when_it_comes_into_memory_is_not_extended_by_a_reader_with_an_older_time() {
+        let store: Store<u8> = Store::builder().in_memory().unwrap();
+        let (engine, key) = (store.engine(), Key::from_bytes([7; 16]));
+        let (now, value) = (engine.now(), Some(Arc::new(1)));
+        let life = Life { deadline: now, cap: now + 1000, idle: 100 };
+        let mut stripe = engine.stripes.of(engine.hash(&key)).lock();
+        let placed = engine.place(&mut stripe, &key, State::Warm, value, life).unwrap();
+        assert!(!placed.settled);
+        let touched = engine.map.read(&key, |entry| entry.touch(now - 1));
+        assert_eq!(touched, Some(Touched::Ended));
     }
 }
