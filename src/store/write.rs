@@ -288,27 +288,73 @@ impl<V: Clone> Engine<V> {
         Ok(Pending::new(self.log(), lsn, self.removal_level(level), ()))
     }
 
-    /// Takes up to `limit` entries that a `clear` has ended out of the map.
+    /// Takes up to `limit` entries that a `clear` has ended out of the map, or some more. True if
+    /// there may be others.
     pub(crate) fn sweep(&self, limit: usize) -> bool {
-        const STEP: u32 = 1024;
         let mut swept = 0;
-        while let Some(slab) = self.leavings.lock().pop() {
-            let mut at = 0;
-            while (at as usize) < slab.capacity() {
-                for (_, node) in slab.iter_range(at, STEP) {
-                    // Asked entry by entry: another `clear` may have come meanwhile, and what was
-                    // written after it is none of this.
-                    let is_left = |entry: View<'_, V>| !entry.is_of(self.generation());
-                    let left = self.map.remove_if(&node.key, is_left);
-                    let_go(left.and_then(Entry::into_value));
-                }
-                at += STEP;
-                swept += STEP as usize;
-            }
+        while let Some((nodes, left)) = self.sweep_slab() {
+            // A user's `Drop` runs without the lock.
+            let_go(left);
+            swept += nodes;
             if swept >= limit {
                 return true;
             }
         }
         false
+    }
+
+    /// The same for those of one stripe. Returns how many nodes there were room for, and the values.
+    fn sweep_slab(&self) -> Option<(usize, Vec<Arc<V>>)> {
+        // Held until the slab is done: a `clear` waits for that.
+        let mut leavings = self.leavings.lock();
+        let slab = leavings.pop()?;
+        let mut left = Vec::new();
+        for (_, node) in slab.iter_range(0, u32::MAX) {
+            // Asked entry by entry: another `clear` may have come meanwhile, and what was
+            // written after it is none of this.
+            let is_left = |entry: View<'_, V>| !entry.is_of(self.generation());
+            left.extend(self.map.remove_if(&node.key, is_left).and_then(Entry::into_value));
+        }
+        Some((slab.capacity(), left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{OnceLock, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::store::Store;
+
+    static STORE: OnceLock<Store<Clearing>> = OnceLock::new();
+
+    #[derive(Clone, Serialize, Deserialize)]
+    struct Clearing;
+
+    impl Drop for Clearing {
+        fn drop(&mut self) {
+            if let Some(store) = STORE.get() {
+                store.clear().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_a_clear_has_ended_may_use_the_store_when_it_is_dropped() {
+        let store = STORE.get_or_init(|| Store::builder().in_memory().unwrap());
+        for number in 0..100 {
+            store.insert(Key::from_bytes([number; 16]), Clearing).unwrap();
+        }
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            store.clear().unwrap();
+            store.clear().unwrap();
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(Duration::from_secs(20)).expect("it ends");
     }
 }
