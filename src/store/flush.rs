@@ -161,20 +161,28 @@ impl<V: Clone> Engine<V> {
     }
 
     /// What the entry of a dirty key holds now; `None` if it has none.
-    fn hold(&self, key: &Key, raw: impl FnOnce(&Key) -> Option<RawValue>) -> Option<Held<V>> {
-        let generation = self.generation();
-        let (state, value, life) = self.map.read(key, |entry| {
-            entry.is_of(generation).then(|| (entry.state(), entry.value().cloned(), entry.life()))
-        })??;
-        let over = life.is_over(self.now()) && !self.time.is_suspect();
-        let content = match (state, value) {
-            (State::Gone, _) => Content::Gone,
-            _ if over => Content::Gone,
-            (_, Some(value)) => Content::Value(value),
-            (State::Raw, None) => Content::Bytes(raw(key)?),
-            (_, None) => Content::Cold,
-        };
-        Some(Held { key: *key, life, content })
+    fn hold(&self, key: &Key, raw: impl Fn(&Key) -> Option<RawValue>) -> Option<Held<V>> {
+        loop {
+            let generation = self.generation();
+            let (state, value, life) = self.map.read(key, |entry| {
+                let found = (entry.state(), entry.value().cloned(), entry.life());
+                entry.is_of(generation).then_some(found)
+            })??;
+            let over = life.is_over(self.now()) && !self.time.is_suspect();
+            let content = match (state, value) {
+                (State::Gone, _) => Content::Gone,
+                _ if over => Content::Gone,
+                (_, Some(value)) => Content::Value(value),
+                (State::Raw, None) => match raw(key) {
+                    Some(raw) => Content::Bytes(raw),
+                    // Somebody has decoded or changed it since: it is looked at again. Left out
+                    // here it would be lost with its segment.
+                    None => continue,
+                },
+                (_, None) => Content::Cold,
+            };
+            return Some(Held { key: *key, life, content });
+        }
     }
 
     /// Encodes a value that encoded once before.

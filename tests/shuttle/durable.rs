@@ -140,3 +140,21 @@ fn close_against_writes_in_flight() {
         }
     });
 }
+
+/// A value that was replayed is decoded by its first reader, just when a flush looks at it.
+#[test]
+fn a_replayed_value_is_read_beside_a_flush() {
+    explore(|| {
+        let world = World::new();
+        let store = world.open();
+        store.at(Durability::Power).insert(key(0), 7).unwrap();
+        let disk = world.fs.kill();
+        std::mem::forget(store);
+        let store = world.open_on(&disk);
+        let reader = on(&store, |store| assert_eq!(*store.get(&key(0)).unwrap().unwrap(), 7));
+        together(vec![reader, on(&store, |store| store.flush().unwrap())]);
+        store.close().unwrap();
+        let found = world.open_on(&disk).get(&key(0)).unwrap();
+        assert_eq!(found.as_deref(), Some(&7));
+    });
+}
